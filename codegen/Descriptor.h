@@ -1,0 +1,115 @@
+// What a kernel computes: plain structs, one per kernel family. A descriptor and a target are all that an emitter may
+// depend on. Layouts are drawn in codegen/kernels/*/README.md, argument structs are in llmc_kernel.h.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace llmc {
+
+inline constexpr int64_t kPanel = 64;         // output columns of a weight panel
+inline constexpr int64_t kActivationBlock = 32; // k per activation scale of a q8 row
+inline constexpr int64_t kAlign = 64;         // of buffers and row strides, bytes
+
+constexpr int64_t roundUp(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+/// How the elements of a packed weight are stored.
+enum class WeightKind : uint8_t { I4, I8, F16, BF16, F32 };
+enum class ScaleType : uint8_t { F16, BF16, F32 };
+/// What is added to code*scale: nothing (codes are centred: code-8, code-128), an integer zero point
+/// ((code-zp)*scale, u8), or a float minimum (code*scale+min).
+enum class Offset : uint8_t { None, ZeroPoint, MinF16, MinF32 };
+
+/// Packed weight of N columns (outputs) and K inputs: layouts P1 (I4), P8 (I8), P16 (F16, BF16), P32 (F32).
+struct WeightFormat {
+  WeightKind kind = WeightKind::F32;
+  int64_t group = 0; // k per scale for I4 and I8 (a multiple of 16); 0 for floats
+  ScaleType scale = ScaleType::F16;
+  Offset offset = Offset::None;
+
+  bool isInteger() const { return kind == WeightKind::I4 || kind == WeightKind::I8; }
+  /// K as stored: whole groups for integers (padded codes decode to 0 times the group's scale, see README), even for
+  /// 16-bit floats.
+  int64_t paddedK(int64_t k) const;
+  int64_t codeBytes() const;   // of one block (64 columns x one group); floats: of one k (F32) or one k pair (F16/BF16)
+  int64_t scaleBytes() const;  // 64 scales
+  int64_t offsetBytes() const; // 64 zero points or minima, 0 if none
+  int64_t blockBytes() const { return codeBytes() + scaleBytes() + offsetBytes(); }
+  int64_t panelBytes(int64_t k) const;           // one panel: all blocks, k ascending
+  int64_t bytes(int64_t n, int64_t k) const;     // all panels, n rounded up to 64
+  std::string name() const;                      // "w4g32", "w4g32zp", "w8g16sf32", "wf32"
+  bool operator==(const WeightFormat &) const = default;
+};
+
+/// How the rows of an activation are stored.
+/// F32: columns floats. Q8: see q8* below; symmetric, scale = max|x|/127 of each block of 32, code = round to nearest
+/// even of x*127/max|x| (0 if max is 0), sum = sum of the codes of the block.
+enum class RowFormat : uint8_t { F32, Q8 };
+
+/// Row of a Q8 activation with k columns; kp = k rounded up to 256 (so that every group size has whole groups):
+///   codes s8 [kp] | scales f32 [kp/32] | sums i32 [kp/32], of each block | half sums i32 [kp/16], of each half block
+/// Codes, scales and sums past k are 0. Kernels with f32 rows read x[0..k) only.
+inline constexpr int64_t q8PaddedK(int64_t k) { return roundUp(k, 256); }
+inline constexpr int64_t q8ScaleOffset(int64_t k) { return q8PaddedK(k); }
+inline constexpr int64_t q8SumOffset(int64_t k) { return q8ScaleOffset(k) + q8PaddedK(k) / kActivationBlock * 4; }
+inline constexpr int64_t q8HalfSumOffset(int64_t k) { return q8SumOffset(k) + q8PaddedK(k) / kActivationBlock * 4; }
+inline constexpr int64_t q8RowBytes(int64_t k) { return q8HalfSumOffset(k) + q8PaddedK(k) / 16 * 4; }
+/// Bytes from row to row: a multiple of 64; never a multiple of 4096 (rows would share L1 sets).
+int64_t rowStride(RowFormat format, int64_t columns);
+
+/// y = x W^T (+ bias) (+ y). One kernel serves rows minRows..maxRows.
+struct MatmulDesc {
+  int64_t n = 0, k = 0;
+  WeightFormat w;
+  RowFormat x = RowFormat::F32;
+  bool bias = false;
+  bool accumulate = false;  // y += instead of y =
+  int64_t minRows = 1, maxRows = INT64_MAX;
+  int64_t xStride = 0, yStride = 0; // bytes
+  bool operator==(const MatmulDesc &) const = default;
+};
+
+enum class RowwiseOp : uint8_t { RmsNorm, Glu, Quantize, Add, Embed, GatherRows, RopeTable };
+enum class Activation : uint8_t { None, Silu, GeluTanh, GeluErf, Relu };
+/// Rotary tables. Formula: angle = position * inv_freq[i]. Dynamic: NTK base by the sequence's length (FAMILIES.md).
+/// Table: row `position` of a stored [positions][dim] table, cosines then sines.
+enum class RopeKind : uint8_t { Formula, Dynamic, Table };
+
+/// One op over rows of `columns` (README of the family has the formula of each).
+struct RowwiseDesc {
+  RowwiseOp op = RowwiseOp::Add;
+  int64_t columns = 0;              // of the output; for RopeTable: rope_dim
+  RowFormat out = RowFormat::F32;   // RmsNorm, Glu, Quantize may write Q8
+  int64_t xStride = 0, yStride = 0; // bytes
+  float epsilon = 0;                // RmsNorm
+  Activation activation = Activation::None; // Glu: y = activation(x[:, 0:columns]) * x[:, columns:2*columns]
+  WeightFormat w;                   // Embed: format of the packed table
+  float scale = 1;                  // Embed: y = scale * row; RopeTable: attention factor of cosines and sines
+  RopeKind rope = RopeKind::Formula;
+  float ropeBase = 0, ropeFactor = 1; // Dynamic
+  int64_t ropeMaxPositions = 0;       // Dynamic: original positions; Table: rows of the table
+  bool operator==(const RowwiseDesc &) const = default;
+};
+
+enum class KvType : uint8_t { F32, F16 };
+enum class RopeStyle : uint8_t { None, Half, Interleaved };
+
+/// The two kernels of fused attention. Cache: page p of this layer: at pages + p*pageBytes + layerOffset there are
+/// K [kvHeads][64 positions][headDim], then V of the same shape, in kv type.
+struct AttentionDesc {
+  int64_t heads = 0, kvHeads = 0, headDim = 0; // headDim: a multiple of 8
+  KvType kv = KvType::F32;
+  float scale = 0;               // of q.k
+  RopeStyle rope = RopeStyle::Half;
+  int64_t ropeDim = 0;           // rotated channels, <= headDim
+  int64_t pageBytes = 0, layerOffset = 0;
+  int64_t qkvStride = 0, ropeStride = 0, yStride = 0; // bytes
+  int64_t window = 0;            // 0: full; else a query sees itself and window-1 keys before it
+  int64_t minRows = 1, maxRows = INT64_MAX; // of a step
+  int64_t rowBlock = 1;          // rows per unit
+  int64_t kvLayerBytes() const { return 2 * kvHeads * 64 * headDim * (kv == KvType::F32 ? 4 : 2); }
+  bool operator==(const AttentionDesc &) const = default;
+};
+struct KvAppendDesc : AttentionDesc {};
+
+} // namespace llmc

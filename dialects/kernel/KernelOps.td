@@ -1,0 +1,96 @@
+// The kernel dialect: what will run. Calls of emitted kernels on planned buffers, and barriers between them.
+#ifndef LLMC_KERNEL_OPS
+#define LLMC_KERNEL_OPS
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Kernel_Dialect : Dialect {
+  let name = "kernel";
+  let cppNamespace = "::llmc::kernel";
+  let summary = "kernel calls, planned buffers and barriers";
+  let description = [{
+    After select-kernels the step is a list of `kernel.call`; their values are still SSA tensors, so data flow is
+    plain. plan-memory gives each result an `offset` in the arena (bytes per row of capacity); insert-barriers puts
+    `kernel.barrier` where one thread reads or overwrites what another wrote or still reads.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+class Kernel_Descriptor<string name, string m> : AttrDef<Kernel_Dialect, name> {
+  let mnemonic = m;
+  let summary = "descriptor of codegen/Descriptor.h";
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+def Kernel_MatmulAttr : Kernel_Descriptor<"Matmul", "matmul"> {
+  let parameters = (ins "int64_t":$n, "int64_t":$k, "::llmc::wq::SchemeAttr":$w,
+                    DefaultValuedParameter<"bool", "false">:$q8, DefaultValuedParameter<"bool", "false">:$bias,
+                    DefaultValuedParameter<"bool", "false">:$accumulate, "int64_t":$x_stride, "int64_t":$y_stride);
+}
+def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
+  let parameters = (ins StringRefParameter<"the op's name in codegen">:$op, "int64_t":$columns,
+                    DefaultValuedParameter<"bool", "false">:$q8_out,
+                    "int64_t":$x_stride, "int64_t":$y_stride, DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$epsilon,
+                    DefaultValuedParameter<"int64_t", "0">:$activation,
+                    OptionalParameter<"::llmc::wq::SchemeAttr">:$w, DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$scale,
+                    DefaultValuedParameter<"int64_t", "0">:$dynamic_max,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$dynamic_base,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor);
+}
+def Kernel_AttentionAttr : Kernel_Descriptor<"Attention", "attention"> {
+  let parameters = (ins "int64_t":$heads, "int64_t":$kv_heads, "int64_t":$head_dim, "int64_t":$kv_bits, "::llmc::F32":$scale,
+                    DefaultValuedParameter<"int64_t", "0">:$rope_dim,
+                    DefaultValuedParameter<"bool", "false">:$interleaved,
+                    "int64_t":$page_bytes, "int64_t":$layer_offset, "int64_t":$qkv_stride,
+                    DefaultValuedParameter<"int64_t", "0">:$rope_stride, "int64_t":$y_stride,
+                    DefaultValuedParameter<"int64_t", "0">:$window);
+}
+
+def Kernel_Family : I32EnumAttr<"Family", "kernel family: which argument structure and table", [
+    I32EnumAttrCase<"Matmul", 0, "matmul">, I32EnumAttrCase<"Rowwise", 1, "rowwise">,
+    I32EnumAttrCase<"KvAppend", 2, "kv_append">, I32EnumAttrCase<"Attention", 3, "attention">]> {
+  let cppNamespace = "::llmc::kernel"; let genSpecializedAttr = 0;
+}
+def Kernel_FamilyAttr : EnumAttr<Kernel_Dialect, Kernel_Family, "family"> { let assemblyFormat = "$value"; }
+
+def Kernel_Partition : I32EnumAttr<"Partition", "the unit of a call's work", [
+    I32EnumAttrCase<"Panels", 0, "panels">, I32EnumAttrCase<"Rows", 1, "rows">,
+    I32EnumAttrCase<"Blocks", 2, "blocks">]> {
+  let cppNamespace = "::llmc::kernel"; let genSpecializedAttr = 0;
+}
+def Kernel_PartitionAttr : EnumAttr<Kernel_Dialect, Kernel_Partition, "partition"> { let assemblyFormat = "$value"; }
+
+class Kernel_Op<string m, list<Trait> traits = []> : Op<Kernel_Dialect, m, traits>;
+
+def Kernel_FuncOp : Kernel_Op<"func", [Symbol]> {
+  let summary = "a kernel to emit: table row and descriptor, for steps of min_rows..max_rows rows";
+  let arguments = (ins SymbolNameAttr:$sym_name, Kernel_FamilyAttr:$family, StrAttr:$row, AnyAttr:$descriptor,
+                   I64Attr:$min_rows, I64Attr:$max_rows, DefaultValuedAttr<I64Attr, "1">:$row_block);
+  let assemblyFormat = "$sym_name `family` $family `row` $row `rows` $min_rows `to` $max_rows `block` $row_block $descriptor attr-dict";
+}
+def Kernel_CallOp : Kernel_Op<"call", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "one kernel on all its units, split over the threads";
+  let description = [{
+    `callees` are kernel.func symbols by ascending max_rows; the first that takes the step's row count runs. `inputs`
+    and the result are values in the arena, packed weights (wq.get_packed) or arguments of the step; `tied` = i means
+    that the result is written in place of input i. `units` counts panels (partition panels) or kv heads (blocks).
+    `logit_rows`: the rows are the wanted logits' rows, not the tokens. `operand_roles` names the argument-structure
+    field each input goes to: "x", "w", "bias", "y", "qkv", "rope", "q".
+  }];
+  let arguments = (ins Variadic<AnyType>:$inputs, FlatSymbolRefArrayAttr:$callees, StrArrayAttr:$operand_roles,
+                   Kernel_PartitionAttr:$partition, I64Attr:$units, UnitAttr:$logit_rows, OptionalAttr<I64Attr>:$tied,
+                   I64Attr:$row_bytes, OptionalAttr<I64Attr>:$offset);
+  let results = (outs Optional<AnyRankedTensor>:$y);
+  let assemblyFormat = [{
+    $callees `(` $inputs `)` $operand_roles `over` $partition $units (`tied` $tied^)? `row_bytes` $row_bytes
+    (`offset` $offset^)? attr-dict `:` functional-type($inputs, $y)
+  }];
+  let hasVerifier = 1;
+}
+def Kernel_BarrierOp : Kernel_Op<"barrier", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "all threads of the step arrive before any goes on";
+  let assemblyFormat = "attr-dict";
+}
+#endif

@@ -1,0 +1,182 @@
+#include "dialects/llm/Llm.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include "dialects/llm/LlmDialect.cpp.inc"
+#include "dialects/llm/LlmEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/llm/LlmAttrs.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialects/llm/LlmOps.cpp.inc"
+
+using namespace mlir;
+
+namespace llmc::llm {
+
+void LlmDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/llm/LlmAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/llm/LlmOps.cpp.inc"
+      >();
+}
+
+//===- Rope -----------------------------------------------------------------===//
+Attribute RopeAttr::parse(AsmParser &parser, Type) {
+  int64_t dim = 0, dynamicMax = 0;
+  double scale = 1, base = 0, factor = 1;
+  StringRef style;
+  SmallVector<F32> frequencies;
+  auto loc = parser.getCurrentLocation();
+  if (parser.parseLess() || parser.parseInteger(dim) || parser.parseComma() || parser.parseKeyword(&style) ||
+      parser.parseComma() || parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&]() -> ParseResult {
+        double value;
+        if (parser.parseFloat(value)) return failure();
+        frequencies.push_back(float(value));
+        return success();
+      }))
+    return {};
+  while (succeeded(parser.parseOptionalComma())) {
+    StringRef key;
+    if (parser.parseKeyword(&key) || parser.parseEqual()) return {};
+    if (key == "scale" ? bool(parser.parseFloat(scale))
+        : key == "dynamic_max" ? bool(parser.parseInteger(dynamicMax))
+        : key == "dynamic_base" ? bool(parser.parseFloat(base))
+        : key == "dynamic_factor" ? bool(parser.parseFloat(factor)) : true) {
+      parser.emitError(loc, "rope: found '") << key << "', expected scale, dynamic_max, dynamic_base or dynamic_factor";
+      return {};
+    }
+  }
+  if (parser.parseGreater()) return {};
+  std::optional<RopeStyle> known = symbolizeRopeStyle(style);
+  if (!known) {
+    parser.emitError(loc, "rope: found style '") << style << "', expected half or interleaved";
+    return {};
+  }
+  return RopeAttr::getChecked([&] { return parser.emitError(loc); }, parser.getContext(), dim, *known, frequencies,
+                              F32(scale), dynamicMax, F32(base), F32(factor));
+}
+
+void RopeAttr::print(AsmPrinter &printer) const {
+  printer << "<" << getDim() << ", " << stringifyRopeStyle(getStyle()) << ", [";
+  llvm::interleaveComma(getInvFreq(), printer, [&](F32 f) { printer << f; });
+  printer << "]";
+  if (float(getScale()) != 1.0f) printer << ", scale = " << getScale();
+  if (getDynamicMax())
+    printer << ", dynamic_max = " << getDynamicMax() << ", dynamic_base = " << getDynamicBase()
+            << ", dynamic_factor = " << getDynamicFactor();
+  printer << ">";
+}
+
+LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> error, int64_t dim, RopeStyle,
+                               ArrayRef<F32> frequencies, F32, int64_t, F32, F32) {
+  if (dim <= 0 || dim % 2) return error() << "rope: found " << dim << " channels, expected an even number";
+  if (int64_t(frequencies.size()) != dim / 2)
+    return error() << "rope: found " << frequencies.size() << " frequencies, expected " << dim / 2;
+  return success();
+}
+
+//===- Verifiers --------------------------------------------------------------===//
+static RankedTensorType tensor(Value v) { return cast<RankedTensorType>(v.getType()); }
+static int64_t columns(Value v) { return tensor(v).getRank() == 2 ? tensor(v).getDimSize(1) : -1; }
+
+LogicalResult WeightOp::verify() {
+  auto type = dyn_cast<RankedTensorType>(getType());
+  if (!type || !type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
+    return emitOpError("expects a static matrix or vector type");
+  if (getStorage().empty()) return emitOpError("has no storage");
+  for (auto part : getStorage().getAsRange<StorageAttr>())
+    if (part.getFile() < 0 || part.getOffset() < 0 || part.getBytes() <= 0)
+      return emitOpError("expects non-negative offsets and a positive size");
+  if (getTransposed() && !isa<FloatType>(type.getElementType())) return emitOpError("only floats can be transposed");
+  int64_t begin = getRowBegin().value_or(0), stored = getStoredRows().value_or(type.getDimSize(0));
+  if (begin < 0 || begin + type.getDimSize(0) > stored)
+    return emitOpError() << "is rows " << begin << " to " << begin + type.getDimSize(0) << " of " << stored;
+  if (auto heads = getInterleavedHeads(); heads && (*heads <= 0 || type.getDimSize(0) % (2 * *heads)))
+    return emitOpError() << "has " << type.getDimSize(0) << " rows for " << *heads << " interleaved heads";
+  return success();
+}
+
+LogicalResult GetWeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
+  if (!weight) return emitOpError() << "names an unknown weight " << getWeightAttr();
+  if (weight.getType() != getY().getType()) return emitOpError() << "differs from the weight's type " << weight.getType();
+  return success();
+}
+
+LogicalResult EmbedOp::verify() {
+  if (tensor(getTable()).getRank() != 2 || columns(getTable()) != columns(getY()))
+    return emitOpError("expects rows of the table's width");
+  return success();
+}
+
+LogicalResult LinearOp::verify() {
+  if (tensor(getW()).getRank() != 2 || columns(getX()) != columns(getW()))
+    return emitOpError() << "has rows of " << columns(getX()) << " and a weight of K = " << columns(getW());
+  if (columns(getY()) != tensor(getW()).getDimSize(0))
+    return emitOpError() << "gives " << columns(getY()) << " columns, its weight has N = " << tensor(getW()).getDimSize(0);
+  if (getBias() && (tensor(getBias()).getRank() != 1 || tensor(getBias()).getDimSize(0) != columns(getY())))
+    return emitOpError("expects a bias of N elements");
+  return success();
+}
+
+LogicalResult RmsNormOp::verify() {
+  if (tensor(getX()).getShape() != tensor(getY()).getShape()) return emitOpError("changes the shape");
+  if (tensor(getWeight()).getRank() != 1 || tensor(getWeight()).getDimSize(0) != columns(getX()))
+    return emitOpError("expects a weight of the row's width");
+  if (!(getEpsilon().convertToFloat() > 0)) return emitOpError("expects epsilon > 0");
+  return success();
+}
+
+LogicalResult RopeOp::verify() {
+  if (getHeads() <= 0 || columns(getX()) % int64_t(getHeads())) return emitOpError("expects heads that divide the row");
+  if (getRope().getDim() > columns(getX()) / int64_t(getHeads())) return emitOpError("rotates more channels than a head has");
+  return success();
+}
+
+LogicalResult RopeTableOp::verify() {
+  if (columns(getY()) != getRope().getDim()) return emitOpError("expects rows of rope.dim");
+  return success();
+}
+
+template <typename Op> static LogicalResult verifyHeads(Op op) {
+  int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), dim = op.getHeadDim();
+  if (heads <= 0 || kvHeads <= 0 || heads % kvHeads) return op.emitOpError("expects kv_heads that divide heads");
+  if (dim <= 0) return op.emitOpError("expects a positive head_dim");
+  if (columns(op.getY()) != heads * dim) return op.emitOpError("expects a result of heads * head_dim columns");
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(verifyHeads(*this))) return failure();
+  int64_t kv = getKvHeads() * getHeadDim();
+  if (columns(getQ()) != columns(getY()) || columns(getK()) != kv || columns(getV()) != kv)
+    return emitOpError("expects q of heads * head_dim, k and v of kv_heads * head_dim columns");
+  return success();
+}
+
+LogicalResult AttentionKvOp::verify() {
+  if (failed(verifyHeads(*this))) return failure();
+  if (columns(getQkv()) != int64_t(getHeads() + 2 * getKvHeads()) * int64_t(getHeadDim()))
+    return emitOpError("expects qkv of (heads + 2 * kv_heads) * head_dim columns");
+  if (bool(getTable()) != bool(getRope())) return emitOpError("expects a table and a rope together");
+  return success();
+}
+
+LogicalResult ConcatColumnsOp::verify() {
+  int64_t sum = 0;
+  for (Value part : getParts()) sum += columns(part);
+  if (sum != columns(getY())) return emitOpError() << "has " << sum << " columns, its result " << columns(getY());
+  return success();
+}
+
+LogicalResult GluOp::verify() {
+  if (columns(getX()) != 2 * columns(getY())) return emitOpError("expects rows twice as wide as the result");
+  return success();
+}
+
+} // namespace llmc::llm

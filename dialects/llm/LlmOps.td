@@ -1,0 +1,216 @@
+// The llm dialect: the model as a person would draw it.
+#ifndef LLMC_LLM_OPS
+#define LLMC_LLM_OPS
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/BuiltinAttributeInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Llm_Dialect : Dialect {
+  let name = "llm";
+  let cppNamespace = "::llmc::llm";
+  let summary = "decoder language models on tensors, with weights by reference";
+  let description = [{
+    `@step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %logit_rows: tensor<?xi32>) -> tensor<?xVxf32>` processes
+    M tokens of any mix of sequences; `%logit_rows` are the rows whose logits are wanted. Activations are
+    `tensor<?xCxf32>`, a row per token. Module attributes: `llm.vocab`, `llm.hidden`, `llm.layers`, `llm.max_context`
+    (i64).
+  }];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+class Llm_Op<string m, list<Trait> traits = []> : Op<Llm_Dialect, m, traits>;
+/// tokens, positions, row lists: tensor<?xi32>, the type itself, so it need not be printed.
+def Llm_Indices : Type<CPred<"$_self == ::mlir::RankedTensorType::get({::mlir::ShapedType::kDynamic}, "
+                             "::mlir::IntegerType::get($_self.getContext(), 32))">, "tensor<?xi32>">,
+    BuildableType<"::mlir::RankedTensorType::get({::mlir::ShapedType::kDynamic}, $_builder.getI32Type())">;
+
+//===- Weights ---------------------------------------------------------------===//
+def Llm_StorageAttr : AttrDef<Llm_Dialect, "Storage"> {
+  let mnemonic = "storage";
+  let summary = "bytes of an input file: index of the file, offset and size in bytes";
+  let parameters = (ins "int64_t":$file, "int64_t":$offset, "int64_t":$bytes);
+  let assemblyFormat = "`<` $file `,` $offset `,` $bytes `>`";
+}
+def Llm_WeightOp : Llm_Op<"weight", [Symbol]> {
+  let summary = "a weight of the model: its type, and where its bytes are";
+  let description = [{
+    [N, K] (N outputs) or [N]. `storage` has one part (floats, GGUF encodings) or several (see `!wq.encoded`). Stored as
+    [stored_rows][K], or [K][stored_rows] if `transposed` (floats only); the weight is rows `row_begin`.. of it
+    (default 0, stored_rows = N). `interleaved_heads` = h: the file has the rows of each of h heads in interleaved rope
+    order (GGUF's llama files): row 2i of a head of D rows is row i of the weight, row 2i+1 is row i + D/2.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, TypedArrayAttrBase<Llm_StorageAttr, "storage">:$storage,
+                   OptionalAttr<I64Attr>:$stored_rows, OptionalAttr<I64Attr>:$row_begin, UnitAttr:$transposed,
+                   OptionalAttr<I64Attr>:$interleaved_heads);
+  let assemblyFormat = "$sym_name `:` $type $storage attr-dict";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    mlir::RankedTensorType getTensorType() { return mlir::cast<mlir::RankedTensorType>(getType()); }
+  }];
+}
+def Llm_GetWeightOp : Llm_Op<"get_weight", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the value of a weight symbol";
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$weight attr-dict `:` type($y)";
+}
+
+//===- Rotary embedding --------------------------------------------------------===//
+def Llm_RopeStyle : I32EnumAttr<"RopeStyle", "which channels rotate together", [
+    I32EnumAttrCase<"Half", 0, "half">, I32EnumAttrCase<"Interleaved", 1, "interleaved">]> {
+  let cppNamespace = "::llmc::llm"; let genSpecializedAttr = 0;
+}
+def Llm_RopeAttr : AttrDef<Llm_Dialect, "Rope"> {
+  let mnemonic = "rope";
+  let summary = "rotary position embedding: style and inverse frequencies";
+  let description = [{
+    `dim` channels of each head rotate; inv_freq: dim/2 numbers; cosines and sines are multiplied by `scale`
+    (attention factor). With `dynamic_max` > 0 (dynamic NTK): when a sequence is n > dynamic_max long, frequencies are
+    base'^(-2i/dim) with base' = dynamic_base * (dynamic_factor*n/dynamic_max - (dynamic_factor-1))^(dim/(dim-2)).
+    half pairs (i, i+dim/2), interleaved (2i, 2i+1). arXiv 2104.09864.
+  }];
+  let parameters = (ins "int64_t":$dim, EnumParameter<Llm_RopeStyle>:$style,
+                    ArrayRefParameter<"::llmc::F32">:$inv_freq,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$scale,
+                    DefaultValuedParameter<"int64_t", "0">:$dynamic_max,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$dynamic_base,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+//===- Ops on rows ------------------------------------------------------------===//
+def Llm_EmbedOp : Llm_Op<"embed", [Pure]> {
+  let summary = "rows of a table: y[r] = scale * table[tokens[r]]";
+  let description = "tokens: [M] i32; table: [V, H] floats, encoded or packed; y: [M, H] f32.";
+  let arguments = (ins Llm_Indices:$tokens, AnyRankedTensor:$table, DefaultValuedAttr<F32Attr, "1.0f">:$scale);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$tokens `,` $table attr-dict `:` type($table) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Llm_LinearOp : Llm_Op<"linear", [Pure]> {
+  let summary = "y = x W^T (+ bias)";
+  let description = "x: [M, K] f32; w: [N, K]; bias: [N]; y: [M, N] f32, products and sums in f32.";
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$w, Optional<AnyRankedTensor>:$bias);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x `,` $w (`bias` $bias^ `:` type($bias))? attr-dict `:` type($x) `,` type($w) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Llm_RmsNormOp : Llm_Op<"rms_norm", [Pure]> {
+  let summary = "root-mean-square normalisation of each row";
+  let description = [{ x, y: [M, hidden]; weight: [hidden]; epsilon > 0, added to the mean square.
+      y[t,h] = weight[h] * x[t,h] / sqrt(mean_h(x[t,h]^2) + epsilon), the mean in f32. y may be !wq.q8. arXiv 1910.07467. }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, F32Attr:$epsilon);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Llm_RopeOp : Llm_Op<"rope", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "rotary position embedding of each head";
+  let description = "x, y: [M, heads*D] f32; positions: [M] i32; the first rope.dim channels of each head rotate.";
+  let arguments = (ins AnyRankedTensor:$x, Llm_Indices:$positions, I64Attr:$heads, Llm_RopeAttr:$rope);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x `,` $positions attr-dict `:` type($x)";
+  let hasVerifier = 1;
+}
+def Llm_RopeTableOp : Llm_Op<"rope_table", [Pure]> {
+  let summary = "cosines and sines of a step's positions: y[r] = cos(p*f[i]).. then sin(p*f[i]).., both times scale";
+  let description = "positions: [M] i32; inv_freq: [dim/2] (packed once the weight program is split); y: [M, dim] f32.";
+  let arguments = (ins Llm_Indices:$positions, AnyRankedTensor:$inv_freq, Llm_RopeAttr:$rope);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$positions `,` $inv_freq attr-dict `:` type($inv_freq) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Llm_AttentionOp : Llm_Op<"attention", [MemoryEffects<[MemRead, MemWrite]>, AllTypesMatch<["q", "y"]>]> {
+  let summary = "causal attention over the cache of `layer`, after k and v were appended to it at `positions`";
+  let description = [{
+    q: [M, heads*D]; k, v: [M, kv_heads*D]; y: [M, heads*D]; f32. Query head h uses kv head h / (heads/kv_heads).
+    y[r,h] = sum_j softmax_j(scale * q[r,h].k[j,g]) v[j,g] over the positions j <= positions[r] of the row's sequence
+    (the last `window` of them if window > 0).
+  }];
+  let arguments = (ins AnyRankedTensor:$q, AnyRankedTensor:$k, AnyRankedTensor:$v, Llm_Indices:$positions,
+                   I64Attr:$layer, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
+                   DefaultValuedAttr<I64Attr, "0">:$window);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$q `,` $k `,` $v `,` $positions attr-dict `:` type($q) `,` type($k) `,` type($v)";
+  let hasVerifier = 1;
+}
+def Llm_AttentionKvOp : Llm_Op<"attention_kv", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "rope, in-place append to the KV cache, and attention in one op";
+  let description = [{
+    qkv: [M, (heads+2*kv_heads)*D], q then k then v; table: [M, rope.dim] cosines and sines (absent without rope);
+    otherwise as llm.attention of the rotated q and k.
+  }];
+  let arguments = (ins AnyRankedTensor:$qkv, Llm_Indices:$positions, Optional<AnyRankedTensor>:$table,
+                   I64Attr:$layer, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
+                   DefaultValuedAttr<I64Attr, "0">:$window, OptionalAttr<Llm_RopeAttr>:$rope);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = [{
+    $qkv `,` $positions (`table` $table^ `:` type($table))? attr-dict `:` type($qkv) `->` type($y)
+  }];
+  let hasVerifier = 1;
+}
+def Llm_ConcatColumnsOp : Llm_Op<"concat_columns", [Pure]> {
+  let summary = "rows side by side: [M, A], [M, B], ... -> [M, A+B+...]";
+  let arguments = (ins Variadic<AnyRankedTensor>:$parts);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$parts attr-dict `:` type($parts) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Llm_Activation : I32EnumAttr<"Activation", "activation function", [
+    I32EnumAttrCase<"None", 0, "none">, I32EnumAttrCase<"Silu", 1, "silu">, I32EnumAttrCase<"GeluTanh", 2, "gelu_tanh">,
+    I32EnumAttrCase<"GeluErf", 3, "gelu_erf">, I32EnumAttrCase<"Relu", 4, "relu">]> {
+  let cppNamespace = "::llmc::llm"; let genSpecializedAttr = 0;
+}
+def Llm_ActivationAttr : EnumAttr<Llm_Dialect, Llm_Activation, "activation"> { let assemblyFormat = "`<` $value `>`"; }
+def Llm_GatedMulOp : Llm_Op<"gated_mul", [Pure, AllTypesMatch<["gate", "up", "y"]>]> {
+  let summary = "y = activation(gate) * up";
+  let description = "gate, up, y: [M, I] f32. silu(x) = x / (1 + exp(-x)). arXiv 2002.05202.";
+  let arguments = (ins AnyRankedTensor:$gate, AnyRankedTensor:$up, Llm_ActivationAttr:$activation);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$gate `,` $up attr-dict `:` type($gate)";
+}
+def Llm_GluOp : Llm_Op<"glu", [Pure]> {
+  let summary = "y = activation(x[:, :I]) * x[:, I:]";
+  let description = "x: [M, 2I] f32; y: [M, I] f32 or !wq.q8.";
+  let arguments = (ins AnyRankedTensor:$x, Llm_ActivationAttr:$activation);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Llm_AddOp : Llm_Op<"add", [Pure, SameOperandsAndResultType]> {
+  let summary = "y = a + b, element by element";
+  let arguments = (ins AnyRankedTensor:$a, AnyRankedTensor:$b);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$a `,` $b attr-dict `:` type($y)";
+}
+def Llm_SelectRowsOp : Llm_Op<"select_rows", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "y[i] = x[rows[i]]: the rows whose logits are wanted";
+  let arguments = (ins AnyRankedTensor:$x, Llm_Indices:$rows);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x `,` $rows attr-dict `:` type($x)";
+}
+
+//===- Import of ONNX -----------------------------------------------------------===//
+def Llm_OnnxNodeOp : Llm_Op<"onnx_node"> {
+  let summary = "one ONNX node as it is in the file, to be raised or lowered";
+  let description = [{
+    `op_type` and `domain` ("" is ai.onnx), `opset` (version of that domain), ONNX attributes by name in `attributes`
+    (int -> i64, float -> f32, string -> string, lists -> arrays, tensors -> elements). Absent optional inputs are
+    `llm.onnx_none`. The location is the node's name.
+  }];
+  let arguments = (ins StrAttr:$op_type, StrAttr:$domain, I64Attr:$opset, DictionaryAttr:$onnx_attributes,
+                   Variadic<AnyType>:$inputs);
+  let results = (outs Variadic<AnyType>:$outputs);
+  let assemblyFormat = "$op_type `domain` $domain `opset` $opset `(` $inputs `)` $onnx_attributes attr-dict `:` functional-type($inputs, $outputs)";
+}
+def Llm_OnnxNoneOp : Llm_Op<"onnx_none", [Pure]> {
+  let summary = "an absent optional input of an ONNX node";
+  let results = (outs NoneType:$y);
+  let assemblyFormat = "attr-dict `:` type($y)";
+}
+#endif

@@ -1,0 +1,186 @@
+// The wq dialect: weight-only quantisation, from the bytes of a checkpoint to packed panels.
+#ifndef LLMC_WQ_OPS
+#define LLMC_WQ_OPS
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/BuiltinAttributeInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Wq_Dialect : Dialect {
+  let name = "wq";
+  let cppNamespace = "::llmc::wq";
+  let summary = "weight-only quantisation: schemes, codecs, packed weights";
+  let description = [{
+    A weight starts as a `tensor<NxKx...>` of floats or of a checkpoint's encoding, is brought to a scheme
+    (`wq.quantize`, `wq.recode`), packed (`wq.pack`) and used by `wq.linear`. Ops on weights run while compiling.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let useDefaultTypePrinterParser = 1;
+}
+
+//===- Scheme ------------------------------------------------------------===//
+def Wq_Kind : I32EnumAttr<"Kind", "how the elements of a weight are stored", [
+    I32EnumAttrCase<"I4", 0, "i4">, I32EnumAttrCase<"I8", 1, "i8">, I32EnumAttrCase<"F16", 2, "f16">,
+    I32EnumAttrCase<"BF16", 3, "bf16">, I32EnumAttrCase<"F32", 4, "f32">]> {
+  let cppNamespace = "::llmc::wq"; let genSpecializedAttr = 0;
+}
+def Wq_ScaleType : I32EnumAttr<"ScaleType", "element type of the scales", [
+    I32EnumAttrCase<"F16", 0, "f16">, I32EnumAttrCase<"BF16", 1, "bf16">, I32EnumAttrCase<"F32", 2, "f32">]> {
+  let cppNamespace = "::llmc::wq"; let genSpecializedAttr = 0;
+}
+def Wq_Offset : I32EnumAttr<"Offset", "what is added to code * scale", [
+    I32EnumAttrCase<"None", 0, "none">, I32EnumAttrCase<"ZeroPoint", 1, "zero_point">,
+    I32EnumAttrCase<"MinF16", 2, "min_f16">, I32EnumAttrCase<"MinF32", 3, "min_f32">]> {
+  let cppNamespace = "::llmc::wq"; let genSpecializedAttr = 0;
+}
+def Wq_ScaleParameter : EnumParameter<Wq_ScaleType> { let defaultValue = "::llmc::wq::ScaleType::F16"; }
+def Wq_OffsetParameter : EnumParameter<Wq_Offset> { let defaultValue = "::llmc::wq::Offset::None"; }
+def Wq_SchemeAttr : AttrDef<Wq_Dialect, "Scheme"> {
+  let mnemonic = "scheme";
+  let summary = "bits, group size, scale type and symmetry of a weight; the same fields as codegen's WeightFormat";
+  let description = [{
+    i4: codes 0..15, symmetric value (code-8)*scale; i8: codes 0..255, symmetric value (code-128)*scale; with a zero
+    point (code-zp)*scale; with a minimum code*scale+min. `group` is the number of k per scale (0 for floats).
+    Example: `#wq.scheme<kind = i4, group = 32, scale = f16, offset = min_f16>` is exactly GGUF's Q4_1.
+  }];
+  let parameters = (ins EnumParameter<Wq_Kind>:$kind, DefaultValuedParameter<"int64_t", "0">:$group,
+                    Wq_ScaleParameter:$scale,
+                    Wq_OffsetParameter:$offset);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    bool isInteger() const { return getKind() == Kind::I4 || getKind() == Kind::I8; }
+  }];
+}
+
+//===- Encodings of checkpoints -------------------------------------------===//
+def Wq_Encoding : I32EnumAttr<"Encoding", "bytes of a weight as a file has them", [
+    I32EnumAttrCase<"Q4_0", 0, "q4_0">, I32EnumAttrCase<"Q4_1", 1, "q4_1">, I32EnumAttrCase<"Q5_0", 2, "q5_0">,
+    I32EnumAttrCase<"Q5_1", 3, "q5_1">, I32EnumAttrCase<"Q8_0", 4, "q8_0">, I32EnumAttrCase<"Q4_K", 5, "q4_k">,
+    I32EnumAttrCase<"Q5_K", 6, "q5_k">, I32EnumAttrCase<"Q6_K", 7, "q6_k">,
+    I32EnumAttrCase<"MatMulNBits", 8, "matmul_nbits">]> {
+  let cppNamespace = "::llmc::wq"; let genSpecializedAttr = 0;
+}
+
+class Wq_Type<string name, string m> : TypeDef<Wq_Dialect, name> { let mnemonic = m; }
+
+def Wq_EncodedType : Wq_Type<"Encoded", "encoded"> {
+  let summary = "element type of a weight in a checkpoint's encoding";
+  let description = [{
+    GGUF kinds need no parameters. matmul_nbits (com.microsoft MatMulNBits): `bits` 4 or 8, `block` k per scale,
+    `scale` type; storage parts are B u8 [N][blocks][block*bits/8], scales [N][blocks], and, if `zero_points`, zero
+    points u8 [N][ceil(blocks*bits/8)].
+  }];
+  let parameters = (ins EnumParameter<Wq_Encoding>:$encoding, DefaultValuedParameter<"int64_t", "0">:$bits,
+                    DefaultValuedParameter<"int64_t", "0">:$block,
+                    Wq_ScaleParameter:$scale,
+                    DefaultValuedParameter<"bool", "false">:$zero_points);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+def Wq_QuantType : Wq_Type<"Quant", "quant"> {
+  let summary = "element type of a weight in a scheme, no layout yet";
+  let parameters = (ins "::llmc::wq::SchemeAttr":$scheme);
+  let assemblyFormat = "`<` $scheme `>`";
+}
+def Wq_PackedType : Wq_Type<"Packed", "packed"> {
+  let summary = "element type of a weight packed in panels (codegen/kernels/matmul/README.md)";
+  let parameters = (ins "::llmc::wq::SchemeAttr":$scheme);
+  let assemblyFormat = "`<` $scheme `>`";
+}
+def Wq_Q8Type : Wq_Type<"Q8", "q8"> {
+  let summary = "element type of activations quantised per row and block of 32 (codegen/Descriptor.h, Q8 rows)";
+}
+
+//===- Ops -----------------------------------------------------------------===//
+class Wq_Op<string m, list<Trait> traits = []> : Op<Wq_Dialect, m, traits>;
+
+def Wq_QuantizeOp : Wq_Op<"quantize", [Pure]> {
+  let summary = "round-to-nearest quantisation of a float weight";
+  let description = [{
+    w: [N, K] floats; y: [N, K] of the scheme. Per row and group: symmetric i4: scale = m/-8 where m is the value of
+    largest magnitude (so that -8 is used, as Q4_0), code = clamp(round(w/scale)+8, 0, 15); i8: scale = max|w|/127;
+    asymmetric: scale = (max-min)/15 (or 255) with range extended to hold 0, zero point = round(-min/scale). Scales are
+    rounded to the scheme's scale type before the codes are chosen.
+  }];
+  let arguments = (ins AnyRankedTensor:$w);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$w attr-dict `:` type($w) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Wq_RecodeOp : Wq_Op<"recode", [Pure]> {
+  let summary = "an encoded weight in a scheme that holds its values exactly";
+  let arguments = (ins AnyRankedTensor:$w);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$w attr-dict `:` type($w) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Wq_DecodeOp : Wq_Op<"decode", [Pure]> {
+  let summary = "an encoded or 16-bit weight as f32 values";
+  let arguments = (ins AnyRankedTensor:$w);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$w attr-dict `:` type($w) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Wq_ConcatOp : Wq_Op<"concat", [Pure]> {
+  let summary = "weights one above the other, along N";
+  let description = "[N1, K], [N2, K], ... of one element type -> [N1+N2+..., K]; vectors likewise.";
+  let arguments = (ins Variadic<AnyRankedTensor>:$parts);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$parts attr-dict `:` type($parts) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Wq_ConstantOp : Wq_Op<"constant", [Pure]> {
+  let summary = "a small table of floats that the compiler computed, such as inverse frequencies";
+  let arguments = (ins ElementsAttr:$value);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$value attr-dict `->` type($y)";
+}
+def Wq_PackOp : Wq_Op<"pack", [Pure]> {
+  let summary = "a weight in panel layout; a vector as f32, padded with zeros to a multiple of 64";
+  let arguments = (ins AnyRankedTensor:$w);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$w attr-dict `:` type($w) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Wq_PackedOp : Wq_Op<"packed", [Symbol]> {
+  let summary = "one packed weight of the artifact: `offset` and `bytes` within the weights blob";
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, I64Attr:$offset, I64Attr:$bytes);
+  let assemblyFormat = "$sym_name `:` $type `at` $offset `size` $bytes attr-dict";
+  let hasVerifier = 1;
+}
+def Wq_StoreOp : Wq_Op<"store"> {
+  let summary = "ends a chain of the weight program: writes a packed weight at its place in the artifact";
+  let arguments = (ins AnyRankedTensor:$w, FlatSymbolRefAttr:$packed);
+  let assemblyFormat = "$w `,` $packed attr-dict `:` type($w)";
+}
+def Wq_GetPackedOp : Wq_Op<"get_packed", [Pure]> {
+  let summary = "a packed weight in the step";
+  let arguments = (ins FlatSymbolRefAttr:$packed);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$packed attr-dict `:` type($y)";
+}
+def Wq_QuantizeRowsOp : Wq_Op<"quantize_rows", [Pure]> {
+  let summary = "activations to Q8 rows: symmetric, a scale per row and 32 k";
+  let arguments = (ins AnyRankedTensor:$x);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($y)";
+  let hasVerifier = 1;
+}
+def Wq_LinearOp : Wq_Op<"linear", [Pure, AttrSizedOperandSegments]> {
+  let summary = "y = x W^T (+ bias) (+ residual) with a packed weight";
+  let description = [{
+    x: [M, K] f32 or q8; w: [N, K] packed; bias: [N] packed f32; residual, y: [M, N] f32.
+    f32 x: exact products of f32 and decoded weights; q8 x: integer dot products per block.
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$w, Optional<AnyRankedTensor>:$bias,
+                   Optional<AnyRankedTensor>:$residual);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = [{
+    $x `,` $w (`bias` $bias^ `:` type($bias))? (`residual` $residual^ `:` type($residual))? attr-dict `:`
+    type($x) `,` type($w) `->` type($y)
+  }];
+  let hasVerifier = 1;
+}
+#endif

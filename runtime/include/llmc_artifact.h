@@ -1,0 +1,57 @@
+/* llmc_artifact.h: what the compiler puts into an artifact and the runtime (and `llmc inspect`) reads. Plain C11.
+ *
+ * File:  ELF shared object | metadata JSON | tokenizer.json | chat template | report JSON | (pad to 2 MB) | weights.
+ * The ELF has an allocated note section ".note.llmc" (owner "llmc", type 1) whose description is struct llmc_artifact;
+ * the symbol llmc_artifact is that description. Blob offsets are from the start of the file; the compiler patches them
+ * in after linking. In a JIT there is no file: all blobs have size 0 and the weights come from memory.
+ */
+#ifndef LLMC_ARTIFACT_H
+#define LLMC_ARTIFACT_H
+#include "llmc_kernel.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { LLMC_ARTIFACT_VERSION = 1, LLMC_NOTE_TYPE = 1 };
+
+struct llmc_blob {
+  uint64_t offset, size; /* bytes, from the start of the file */
+};
+
+struct llmc_artifact {
+  char magic[8];                 /* "LLMCART\0" */
+  uint32_t version;              /* LLMC_ARTIFACT_VERSION */
+  uint32_t flags;                /* 0 */
+  uint64_t file_size;            /* of the whole file */
+  uint8_t build_id[16];          /* hash of code, metadata and weights checksum */
+  uint64_t weights_checksum;     /* XXH3-64 of the weights */
+  uint64_t text_checksum;        /* XXH3-64 of metadata, tokenizer, template and report, in file order */
+  struct llmc_blob metadata, tokenizer, chat_template, report, weights;
+};
+
+/* Code for one CPU. */
+struct llmc_variant {
+  const char *target;            /* "icelake-server" */
+  uint64_t features;             /* llmc::Features::raw(), bit numbers of codegen/Target.h */
+  const char *feature_names;     /* "avx2, fma", for messages */
+  llmc_step_fn step;
+};
+
+/* Constants of the compiled model: symbol llmc_model_constants, written by lower-to-llvm. */
+struct llmc_model_constants {
+  int64_t vocab, layers, hidden, max_context;
+  int64_t page_bytes;            /* of one KV page, all layers */
+  int64_t arena_row_bytes;       /* arena size = this * row capacity */
+  int64_t logit_arena_row_bytes; /* logit arena size = this * logit capacity */
+  int64_t logits_offset;         /* of the logits in the logit arena: logit_arena + this * logit_capacity */
+  int64_t logits_stride;         /* bytes between rows of logits */
+  int64_t weight_bytes;          /* size of the weights blob */
+  int64_t kv_bits;               /* 16 or 32 */
+  int64_t variant_count;
+  const struct llmc_variant *variants; /* best first */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

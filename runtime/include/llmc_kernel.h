@@ -1,0 +1,86 @@
+/* llmc_kernel.h: what a compiled step and its kernels read and write. Plain C11; the compiler, the runtime, the
+ * emitters and the kernel tests all use these structs, so a field has one offset everywhere.
+ *
+ * Terms. rows: the tokens of one step, M. A row belongs to one sequence and has a position in it; rows of one
+ * sequence are contiguous and in ascending position. unit: the piece of work that is never split between threads;
+ * each kernel says what its unit is. A kernel works on units [begin, end). Buffers are 64-byte aligned, and every
+ * row stride is a constant of the kernel's descriptor (a multiple of 64 bytes), not an argument.
+ */
+#ifndef LLMC_KERNEL_H
+#define LLMC_KERNEL_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Positions per KV page; a power of two. */
+enum { LLMC_PAGE_POSITIONS = 64 };
+
+/* One ragged batch, constant during a step. */
+struct llmc_batch {
+  int64_t rows;                      /* tokens in this step, 1..capacity */
+  int64_t capacity;                  /* rows that the arena was planned for */
+  const int32_t *tokens;             /* [rows] token ids, each 0..vocab-1 */
+  const int32_t *positions;          /* [rows] position of the row in its sequence, 0-based */
+  const int32_t *sequences;          /* [rows] index into page_tables and lengths */
+  const int32_t *lengths;            /* [sequences] positions in the sequence once this step is done */
+  const int32_t *const *page_tables; /* [sequences][pages] page index in the pool for positions 64i..64i+63 */
+  const int32_t *logit_rows;         /* [logit_count] rows whose logits are wanted, ascending */
+  int64_t logit_count;               /* 0..rows */
+  char *pages;                       /* KV pool: page p starts at pages + p * page_bytes (a constant of the model) */
+  char *arena;                       /* intermediate values, planned per row: value v is at
+                                        arena + offset(v) * capacity, its row r at + r * stride(v) */
+  char *logit_arena;                 /* the same for values that have logit_count rows, with logit_capacity */
+  int64_t logit_capacity;
+  const char *weights;               /* packed weights, 2 MB aligned */
+  void *barrier;                     /* struct llmc_barrier of the runtime */
+};
+
+/* Matmul: y[r, n] = sum_k x[r, k] * W[n, k] (+ bias[n]) (+ y[r, n]). unit: a panel of 64 output columns. */
+struct llmc_matmul_args {
+  int64_t begin, end;   /* panels */
+  int64_t rows;         /* M >= 1 */
+  const void *x;        /* [rows][x stride] f32 rows, or q8 rows (see below) */
+  const void *w;        /* packed weight: panel 0 */
+  const float *bias;    /* [N rounded up to 64] or null when the descriptor has no bias */
+  float *y;             /* [rows][y stride]; N rounded up to 64 columns are written */
+};
+
+/* Rowwise kernels. unit: a row. The meaning of x, w and y is the op's (codegen/kernels/rowwise/README.md). */
+struct llmc_rowwise_args {
+  int64_t begin, end;
+  const struct llmc_batch *batch;
+  const void *x;        /* main input */
+  const void *w;        /* weight, table or second input; null where the op has none */
+  void *y;              /* output; may equal x where the op's document allows it */
+};
+
+/* KV append: rotates q in place and k on its way into the cache, stores k and v. unit: a row. */
+struct llmc_kv_append_args {
+  int64_t begin, end;
+  const struct llmc_batch *batch;
+  float *qkv;           /* [rows][qkv stride]: heads*D of q, kv_heads*D of k, kv_heads*D of v */
+  const float *rope;    /* [rows][rope stride]: rope_dim/2 cosines, then rope_dim/2 sines; null without rope */
+};
+
+/* Attention over the paged cache. unit: (block of row_block rows) x (kv head), kv head fastest:
+ * unit u covers rows (u / kv_heads) * row_block .. and kv head u % kv_heads; the last block may be short. */
+struct llmc_attention_args {
+  int64_t begin, end;
+  const struct llmc_batch *batch;
+  const float *q;       /* [rows][q stride], rotated */
+  float *y;             /* [rows][y stride]: heads*D */
+};
+
+/* The compiled step: called by every thread of the team with its index; returns when the step is done. */
+typedef void (*llmc_step_fn)(const struct llmc_batch *batch, int64_t thread, int64_t threads);
+
+/* Each kernel: one function of one of the argument structs above. */
+typedef void (*llmc_kernel_fn)(const void *args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
