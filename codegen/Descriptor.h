@@ -28,6 +28,7 @@ struct WeightFormat {
   Offset offset = Offset::None;
 
   bool isInteger() const { return kind == WeightKind::I4 || kind == WeightKind::I8; }
+  bool hasMinimum() const { return offset == Offset::MinF16 || offset == Offset::MinF32; }
   /// K as stored: whole groups for integers (padded codes decode to 0 times the group's scale, see README), even for
   /// 16-bit floats.
   int64_t paddedK(int64_t k) const;
@@ -91,10 +92,13 @@ struct RowwiseDesc {
   bool operator==(const RowwiseDesc &) const = default;
 };
 
+/// Rows per unit of the attention kernel for many rows (prefill).
+inline constexpr int64_t kPrefillRowBlock = 8;
+
 enum class KvType : uint8_t { F32, F16 };
 enum class RopeStyle : uint8_t { None, Half, Interleaved };
 
-/// The two kernels of fused attention. Cache: page p of this layer: at pages + p*pageBytes + layerOffset there are
+/// The two kernels of fused attention. Cache: at pages + p*pageBytes + layer_offset (an argument) there are
 /// K [kvHeads][64 positions][headDim], then V of the same shape, in kv type.
 struct AttentionDesc {
   int64_t heads = 0, kvHeads = 0, headDim = 0; // headDim: a multiple of 8
@@ -102,7 +106,7 @@ struct AttentionDesc {
   float scale = 0;               // of q.k
   RopeStyle rope = RopeStyle::Half;
   int64_t ropeDim = 0;           // rotated channels, <= headDim
-  int64_t pageBytes = 0, layerOffset = 0;
+  int64_t pageBytes = 0;
   int64_t qkvStride = 0, ropeStride = 0, yStride = 0; // bytes
   int64_t window = 0;            // 0: full; else a query sees itself and window-1 keys before it
   int64_t minRows = 1, maxRows = INT64_MAX; // of a step

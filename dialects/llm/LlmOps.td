@@ -213,4 +213,22 @@ def Llm_OnnxNoneOp : Llm_Op<"onnx_none", [Pure]> {
   let results = (outs NoneType:$y);
   let assemblyFormat = "attr-dict `:` type($y)";
 }
+def Llm_OnnxTensorOp : Llm_Op<"onnx_tensor", [Pure]> {
+  let summary = "an initialiser of an ONNX graph: its name, and where its bytes are";
+  let description = [{
+    Elements in ONNX's order and packing. `rope`, on a table of cosines or sines: the rotary embedding whose cosines
+    (`is_cos`) or sines the table was found to hold, verified in every row when it was imported; `no_rope`: why none.
+    Raising makes an `llm.weight` of each initialiser that is used, in the order of use.
+  }];
+  let arguments = (ins StrAttr:$name, Llm_StorageAttr:$storage, OptionalAttr<Llm_RopeAttr>:$rope, UnitAttr:$is_cos,
+                   OptionalAttr<StrAttr>:$no_rope);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$name $storage attr-dict `:` type($y)";
+}
+def Llm_OnnxConstantOp : Llm_Op<"onnx_constant", [Pure]> {
+  let summary = "a small tensor of an ONNX graph by value: shapes, axes, scalars";
+  let arguments = (ins ElementsAttr:$value);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$value attr-dict `->` type($y)";
+}
 #endif

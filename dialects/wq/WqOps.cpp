@@ -135,7 +135,7 @@ LogicalResult QuantizeRowsOp::verify() {
 LogicalResult LinearOp::verify() {
   auto x = tensor(getX()), w = tensor(getW()), y = tensor(getY());
   if (x.getRank() != 2 || w.getRank() != 2 || y.getRank() != 2) return emitOpError("expects matrices");
-  if (!isa<PackedType, QuantType>(w.getElementType())) return emitOpError("expects a weight in a scheme");
+  if (!isa<PackedType, QuantType, FloatType>(w.getElementType())) return emitOpError("expects a weight in a scheme");
   if (x.getDimSize(1) != w.getDimSize(1))
     return emitOpError() << "has rows of " << x.getDimSize(1) << " and a weight of K = " << w.getDimSize(1);
   if (y.getDimSize(1) != w.getDimSize(0))

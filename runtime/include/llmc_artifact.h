@@ -24,7 +24,9 @@ struct llmc_artifact {
   uint32_t flags;                /* 0 */
   uint64_t file_size;            /* of the whole file */
   uint8_t build_id[16];          /* hash of code, metadata and weights checksum */
-  uint64_t weights_checksum;     /* XXH3-64 of the weights */
+  uint64_t weights_checksum;     /* of the weights, in pieces of 16 MiB (the last as short as it is): XXH3-64
+                                    of the array of the XXH3-64 values of the pieces, each 8 bytes, little
+                                    endian. In pieces, so that it needs little memory and can be parallel. */
   uint64_t text_checksum;        /* XXH3-64 of metadata, tokenizer, template and report, in file order */
   struct llmc_blob metadata, tokenizer, chat_template, report, weights;
 };

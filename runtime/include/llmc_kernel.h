@@ -63,6 +63,7 @@ struct llmc_kv_append_args {
   const struct llmc_batch *batch;
   float *qkv;           /* [rows][qkv stride]: heads*D of q, kv_heads*D of k, kv_heads*D of v */
   const float *rope;    /* [rows][rope stride]: rope_dim/2 cosines, then rope_dim/2 sines; null without rope */
+  int64_t layer_offset; /* of this layer's K within a page, bytes */
 };
 
 /* Attention over the paged cache. unit: (block of row_block rows) x (kv head), kv head fastest:
@@ -72,6 +73,7 @@ struct llmc_attention_args {
   const struct llmc_batch *batch;
   const float *q;       /* [rows][q stride], rotated */
   float *y;             /* [rows][y stride]: heads*D */
+  int64_t layer_offset; /* of this layer's K within a page, bytes */
 };
 
 /* The compiled step: called by every thread of the team with its index; returns when the step is done. */

@@ -1,4 +1,5 @@
 #include "test/support/Callable.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/TargetParser/Host.h"
 #include <cstring>
 #include <sys/mman.h>

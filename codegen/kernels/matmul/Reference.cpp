@@ -1,0 +1,68 @@
+#include "codegen/kernels/matmul/Reference.h"
+#include "codegen/kernels/matmul/Pack.h"
+#include "codegen/kernels/matmul/Quantize.h"
+#include <algorithm>
+#include <cmath>
+
+namespace llmc {
+namespace {
+
+using Column = std::vector<PackedElement>; // one column, k ascending
+
+float floatByF32(const Column &w, const float *x) {
+  float sum = 0;
+  for (size_t k = 0; k < w.size(); ++k) sum = std::fma(w[k].value, x[k], sum);
+  return sum;
+}
+
+float integerByF32(const WeightFormat &f, const Column &w, const float *x) {
+  float sum = 0;
+  for (size_t first = 0; first < w.size(); first += f.group) {
+    size_t end = std::min(w.size(), first + size_t(f.group));
+    float accumulator = 0, sumX = 0;
+    for (size_t k = first; k < end; ++k) {
+      accumulator = std::fma(float(w[k].code - w[k].zero), x[k], accumulator);
+      sumX += x[k];
+    }
+    sum = std::fma(w[first].scale, accumulator, sum);
+    if (f.hasMinimum()) sum = std::fma(w[first].minimum, sumX, sum);
+  }
+  return sum;
+}
+
+float integerByQ8(const WeightFormat &f, const Column &w, const Q8Row &x) {
+  float sum = 0;
+  size_t block = std::min<size_t>(f.group, kActivationBlock);
+  for (size_t first = 0; first < w.size(); first += block) {
+    size_t end = std::min(w.size(), first + block);
+    int32_t dot = 0, sumX = 0;
+    for (size_t k = first; k < end; ++k) {
+      dot += (w[k].code - w[k].zero) * x.codes[k];
+      sumX += x.codes[k];
+    }
+    float scale = x.scales[first / kActivationBlock];
+    sum = std::fma(w[first].scale * scale, float(dot), sum);
+    if (f.hasMinimum()) sum = std::fma(w[first].minimum, scale * float(sumX), sum);
+  }
+  return sum;
+}
+
+} // namespace
+
+void referenceMatmul(const MatmulDesc &desc, const llmc_matmul_args *args) {
+  Column w(desc.k);
+  for (int64_t n = args->begin * kPanel; n < args->end * kPanel; ++n) {
+    for (int64_t k = 0; k < desc.k; ++k) w[k] = unpackElement(desc.w, desc.k, args->w, n, k);
+    for (int64_t row = 0; row < args->rows; ++row) {
+      const char *x = static_cast<const char *>(args->x) + row * desc.xStride;
+      auto *y = reinterpret_cast<float *>(reinterpret_cast<char *>(args->y) + row * desc.yStride) + n;
+      float sum = !desc.w.isInteger()        ? floatByF32(w, reinterpret_cast<const float *>(x))
+                  : desc.x == RowFormat::F32 ? integerByF32(desc.w, w, reinterpret_cast<const float *>(x))
+                                             : integerByQ8(desc.w, w, Q8Row(x, desc.k));
+      if (desc.bias) sum += args->bias[n];
+      *y = desc.accumulate ? sum + *y : sum;
+    }
+  }
+}
+
+} // namespace llmc

@@ -1,0 +1,149 @@
+// The rows of the matmul family: which weights, activations and row counts each serves, on which ISA, at what cost.
+#include "codegen/kernels/matmul/Loops.h"
+#include "codegen/portable/Portable.h"
+#include <algorithm>
+#include <array>
+
+namespace llmc {
+namespace {
+using namespace matmul;
+constexpr WeightKind I4 = WeightKind::I4, I8 = WeightKind::I8, F16 = WeightKind::F16, BF16 = WeightKind::BF16;
+constexpr RowFormat F32 = RowFormat::F32, Q8 = RowFormat::Q8;
+
+/// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7 and more.
+enum class Rows : uint8_t { One, Small, Large };
+
+std::string number(int64_t value) { return std::to_string(value); }
+
+Refusal refuseRows(const MatmulDesc &d, Rows rows) {
+  int64_t most = rows == Rows::One ? 1 : rows == Rows::Small ? 6 : INT64_MAX;
+  if (d.minRows < 1 || d.minRows > d.maxRows)
+    return "rows " + number(d.minRows) + ".." + number(d.maxRows) + ", expected 1 <= first <= last";
+  if (d.maxRows > most) return "up to " + number(d.maxRows) + " rows, expected at most " + number(most);
+  return std::nullopt;
+}
+
+/// Displacements and immediates of the emitters are 32 bits, and they address up to 6 rows from one register.
+Refusal refuseSizes(const MatmulDesc &d) {
+  constexpr int64_t largestStride = int64_t(1) << 28, largestPanel = int64_t(1) << 31;
+  if (d.n < 1 || d.k < 1) return "shape " + number(d.n) + " x " + number(d.k) + ", expected at least 1 x 1";
+  for (int64_t stride : {d.xStride, d.yStride})
+    if (stride < 1 || stride > largestStride)
+      return "row stride of " + number(stride) + " bytes, expected 1.." + number(largestStride);
+  if (d.k > largestPanel / 256 || d.w.panelBytes(d.k) >= largestPanel)
+    return "k (" + number(d.k) + ") makes a panel of 2 GB or more";
+  return std::nullopt;
+}
+
+Refusal refuseGroup(const MatmulDesc &d) {
+  if (d.w.group != 16 && (d.w.group < 32 || d.w.group % 32))
+    return "group size (" + number(d.w.group) + ") is neither 16 nor a multiple of 32";
+  if (d.w.group > 256 && d.w.group != d.k)
+    return "group size (" + number(d.w.group) + ") is above 256 and not k (" + number(d.k) + ")";
+  if (d.x == Q8 && d.w.paddedK(d.k) > q8PaddedK(d.k)) // possible for groups that do not divide 256
+    return "the last group of " + number(d.w.group) + " ends past the q8 row, which holds k (" + number(d.k) +
+           ") rounded up to " + number(q8PaddedK(d.k));
+  return std::nullopt;
+}
+
+template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDesc &d, const Target &) {
+  static constexpr const char *kinds[] = {"4-bit", "8-bit", "f16", "bf16", "f32"};
+  if (d.w.kind != kind)
+    return std::string("weights are ") + kinds[unsigned(d.w.kind)] + ", expected " + kinds[unsigned(kind)];
+  if (d.x != x) return std::string("activations are ") + (x == Q8 ? "f32, expected q8" : "q8, expected f32");
+  if (Refusal reason = refuseRows(d, rows)) return reason;
+  if (kind == I4 || kind == I8)
+    if (d.w.group < 1 || d.k < 1) return "group size (" + number(d.w.group) + ") or k (" + number(d.k) + ") below 1";
+  if (kind == I4 || kind == I8)
+    if (Refusal reason = refuseGroup(d)) return reason;
+  if (x == F32 && d.k % 8) return "k (" + number(d.k) + ") is not a multiple of 8";
+  return refuseSizes(d);
+}
+
+/// Seconds for minRows rows (as the portable row counts): the slower of reading the weights once and multiplying.
+template <RowFormat x, bool avx512, Rows rows> double cost(const MatmulDesc &d, const Target &t) {
+  // Multiply-adds: f32 as t.fmaPerSecond; AVX2 has half of it on an AVX-512 CPU. VNNI as t.dot8PerSecond;
+  // vpmaddubsw takes about 2.5 instructions for what vpdpbusd does in one, for half as many columns.
+  bool halved = !avx512 && t.features.contains(kAvx512);
+  double rate = x == RowFormat::F32 ? t.fmaPerSecond * 0.7 : avx512 ? t.dot8PerSecond * 0.7 : t.fmaPerSecond * 1.4;
+  if (halved) rate /= 2;
+  double columns = double(roundUp(d.n, kPanel));
+  double seconds =
+      std::max(double(d.w.bytes(d.n, d.k)) / t.bytesPerSecond, double(d.minRows) * columns * double(d.k) / rate);
+  // Wider vectors, and the row class that fits the question, win ties.
+  return seconds * (avx512 ? 1.0 : 1.05) * (1 + 0.01 * double(rows));
+}
+
+using Emit = llvm::Expected<Code> (*)(const MatmulDesc &, const Target &);
+
+template <WeightKind kind, RowFormat x, Rows rows, bool avx512>
+constexpr Kernel<MatmulDesc> row(const char *name, Features needs, Emit emit) {
+  return {.name = name, .needs = needs, .refuse = refuse<kind, x, rows>, .cost = cost<x, avx512, rows>, .emit = emit};
+}
+
+// clang-format off
+constexpr Kernel<MatmulDesc> kRows[] = {
+  row<I4, Q8, Rows::One, true>("matmul_w4a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I4, Q8, Rows::Small, true>("matmul_w4a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I4, Q8, Rows::Large, true>("matmul_w4a8_large_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I4, Q8, Rows::One, false>("matmul_w4a8_m1_avx2", kAvx2, emitIntQ8Avx2),
+  row<I4, Q8, Rows::Small, false>("matmul_w4a8_small_avx2", kAvx2, emitIntQ8Avx2),
+  row<I4, Q8, Rows::Large, false>("matmul_w4a8_large_avx2", kAvx2, emitIntQ8Avx2),
+
+  row<I8, Q8, Rows::One, true>("matmul_w8a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I8, Q8, Rows::Small, true>("matmul_w8a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I8, Q8, Rows::Large, true>("matmul_w8a8_large_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I8, Q8, Rows::One, false>("matmul_w8a8_m1_avx2", kAvx2, emitIntQ8Avx2),
+  row<I8, Q8, Rows::Small, false>("matmul_w8a8_small_avx2", kAvx2, emitIntQ8Avx2),
+  row<I8, Q8, Rows::Large, false>("matmul_w8a8_large_avx2", kAvx2, emitIntQ8Avx2),
+
+  row<I4, F32, Rows::One, true>("matmul_w4a32_m1_avx512", kAvx512, emitIntF32Avx512),
+  row<I4, F32, Rows::Small, true>("matmul_w4a32_small_avx512", kAvx512, emitIntF32Avx512),
+  row<I4, F32, Rows::Large, true>("matmul_w4a32_large_avx512", kAvx512, emitIntF32Avx512),
+  row<I4, F32, Rows::One, false>("matmul_w4a32_m1_avx2", kAvx2, emitIntF32Avx2),
+  row<I4, F32, Rows::Small, false>("matmul_w4a32_small_avx2", kAvx2, emitIntF32Avx2),
+  row<I4, F32, Rows::Large, false>("matmul_w4a32_large_avx2", kAvx2, emitIntF32Avx2),
+
+  row<I8, F32, Rows::One, true>("matmul_w8a32_m1_avx512", kAvx512, emitIntF32Avx512),
+  row<I8, F32, Rows::Small, true>("matmul_w8a32_small_avx512", kAvx512, emitIntF32Avx512),
+  row<I8, F32, Rows::Large, true>("matmul_w8a32_large_avx512", kAvx512, emitIntF32Avx512),
+  row<I8, F32, Rows::One, false>("matmul_w8a32_m1_avx2", kAvx2, emitIntF32Avx2),
+  row<I8, F32, Rows::Small, false>("matmul_w8a32_small_avx2", kAvx2, emitIntF32Avx2),
+  row<I8, F32, Rows::Large, false>("matmul_w8a32_large_avx2", kAvx2, emitIntF32Avx2),
+
+  row<WeightKind::F32, F32, Rows::One, true>("matmul_wf32a32_m1_avx512", kAvx512, emitFloatAvx512),
+  row<WeightKind::F32, F32, Rows::Small, true>("matmul_wf32a32_small_avx512", kAvx512, emitFloatAvx512),
+  row<WeightKind::F32, F32, Rows::Large, true>("matmul_wf32a32_large_avx512", kAvx512, emitFloatAvx512),
+  row<WeightKind::F32, F32, Rows::One, false>("matmul_wf32a32_m1_avx2", kAvx2, emitFloatAvx2),
+  row<WeightKind::F32, F32, Rows::Small, false>("matmul_wf32a32_small_avx2", kAvx2, emitFloatAvx2),
+  row<WeightKind::F32, F32, Rows::Large, false>("matmul_wf32a32_large_avx2", kAvx2, emitFloatAvx2),
+
+  row<F16, F32, Rows::One, true>("matmul_wf16a32_m1_avx512", kAvx512, emitFloatAvx512),
+  row<F16, F32, Rows::Small, true>("matmul_wf16a32_small_avx512", kAvx512, emitFloatAvx512),
+  row<F16, F32, Rows::Large, true>("matmul_wf16a32_large_avx512", kAvx512, emitFloatAvx512),
+  row<F16, F32, Rows::One, false>("matmul_wf16a32_m1_avx2", kAvx2, emitFloatAvx2),
+  row<F16, F32, Rows::Small, false>("matmul_wf16a32_small_avx2", kAvx2, emitFloatAvx2),
+  row<F16, F32, Rows::Large, false>("matmul_wf16a32_large_avx2", kAvx2, emitFloatAvx2),
+
+  row<BF16, F32, Rows::One, true>("matmul_wbf16a32_m1_avx512", kAvx512, emitFloatAvx512),
+  row<BF16, F32, Rows::Small, true>("matmul_wbf16a32_small_avx512", kAvx512, emitFloatAvx512),
+  row<BF16, F32, Rows::Large, true>("matmul_wbf16a32_large_avx512", kAvx512, emitFloatAvx512),
+  row<BF16, F32, Rows::One, false>("matmul_wbf16a32_m1_avx2", kAvx2, emitFloatAvx2),
+  row<BF16, F32, Rows::Small, false>("matmul_wbf16a32_small_avx2", kAvx2, emitFloatAvx2),
+  row<BF16, F32, Rows::Large, false>("matmul_wbf16a32_large_avx2", kAvx2, emitFloatAvx2),
+};
+// clang-format on
+
+} // namespace
+
+template <> llvm::ArrayRef<Kernel<MatmulDesc>> kernelTable<MatmulDesc>() {
+  static const auto table = [] {
+    std::array<Kernel<MatmulDesc>, std::size(kRows) + 1> rows;
+    std::copy(std::begin(kRows), std::end(kRows), rows.begin());
+    rows.back() = kPortableMatmul; // serves what no row above takes
+    return rows;
+  }();
+  return table;
+}
+
+} // namespace llmc

@@ -1,0 +1,10 @@
+target_sources(llmc_codegen PRIVATE
+  kernels/rowwise/Copy.cpp
+  kernels/rowwise/Embed.cpp
+  kernels/rowwise/Glu.cpp
+  kernels/rowwise/Lanes.cpp
+  kernels/rowwise/Reference.cpp
+  kernels/rowwise/RmsNorm.cpp
+  kernels/rowwise/Row.cpp
+  kernels/rowwise/Table.cpp
+)

@@ -1,0 +1,109 @@
+#include "codegen/kernels/rowwise/Reference.h"
+#include "codegen/kernels/matmul/Pack.h"
+#include "codegen/kernels/matmul/Quantize.h"
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+namespace llmc {
+namespace {
+
+const float *inputRow(const RowwiseDesc &d, const void *x, int64_t row) {
+  return reinterpret_cast<const float *>(static_cast<const char *>(x) + row * d.xStride);
+}
+
+char *outputRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row) {
+  return static_cast<char *>(args.y) + row * d.yStride;
+}
+
+void writeRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, const std::vector<float> &values) {
+  char *y = outputRow(d, args, row);
+  if (d.out == RowFormat::Q8) return quantiseRowQ8(values.data(), d.columns, y);
+  memcpy(y, values.data(), d.columns * sizeof(float));
+}
+
+void rmsNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  const float *x = inputRow(d, args.x, row), *w = static_cast<const float *>(args.w);
+  double sum = 0; // in double: the order of an emitter's sum is its own
+  for (int64_t c = 0; c < d.columns; ++c) sum += double(x[c] * x[c]);
+  float inverse = 1.0f / std::sqrt(float(sum / double(d.columns)) + d.epsilon);
+  for (int64_t c = 0; c < d.columns; ++c) values[c] = w[c] * (x[c] * inverse);
+  writeRow(d, args, row, values);
+}
+
+void glu(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  const float *x = inputRow(d, args.x, row);
+  for (int64_t c = 0; c < d.columns; ++c) values[c] = referenceActivation(d.activation, x[c]) * x[d.columns + c];
+  writeRow(d, args, row, values);
+}
+
+void quantize(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
+  quantiseRowQ8(inputRow(d, args.x, row), d.columns, outputRow(d, args, row));
+}
+
+void add(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  const float *x = inputRow(d, args.x, row), *w = inputRow(d, args.w, row);
+  for (int64_t c = 0; c < d.columns; ++c) values[c] = x[c] + w[c];
+  writeRow(d, args, row, values);
+}
+
+void gatherRows(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
+  memcpy(outputRow(d, args, row), inputRow(d, args.x, args.batch->logit_rows[row]), d.columns * sizeof(float));
+}
+
+void embed(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  unpackColumn(d.w, d.columns, args.w, args.batch->tokens[row], values.data());
+  for (float &value : values) value *= d.scale;
+  writeRow(d, args, row, values);
+}
+
+/// Inverse frequency i of C/2. Dynamic: the NTK base once the sequence is longer than the model's original context.
+float inverseFrequency(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, int64_t i) {
+  int32_t length = args.batch->lengths ? args.batch->lengths[args.batch->sequences[row]] : 0;
+  if (d.rope != RopeKind::Dynamic || length <= d.ropeMaxPositions) return static_cast<const float *>(args.w)[i];
+  float columns = float(d.columns);
+  float stretch = d.ropeFactor * float(length) / float(d.ropeMaxPositions) - (d.ropeFactor - 1);
+  float base = d.ropeBase * std::pow(stretch, columns / (columns - 2));
+  return std::pow(base, -2.0f * float(i) / columns);
+}
+
+void ropeTable(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  int32_t position = args.batch->positions[row];
+  int64_t half = d.columns / 2;
+  for (int64_t i = 0; i < half; ++i) {
+    if (d.rope == RopeKind::Table) {
+      const float *stored = static_cast<const float *>(args.w) + position * d.columns;
+      values[i] = d.scale * stored[i];
+      values[half + i] = d.scale * stored[half + i];
+      continue;
+    }
+    float angle = float(position) * inverseFrequency(d, args, row, i);
+    values[i] = d.scale * std::cos(angle);
+    values[half + i] = d.scale * std::sin(angle);
+  }
+  writeRow(d, args, row, values);
+}
+
+} // namespace
+
+float referenceActivation(Activation activation, float x) {
+  double v = x;
+  switch (activation) {
+  case Activation::None: return x;
+  case Activation::Silu: return float(v / (1 + std::exp(-v)));
+  case Activation::GeluTanh: return float(v / (1 + std::exp(-2 * 0.7978845608028654 * (v + 0.044715 * v * v * v))));
+  case Activation::GeluErf: return float(0.5 * v * std::erfc(-v * 0.7071067811865476));
+  case Activation::Relu: return x > 0 ? x : 0;
+  }
+  return x;
+}
+
+void referenceRowwise(const RowwiseDesc &desc, const llmc_rowwise_args &args) {
+  using RowFunction = void (*)(const RowwiseDesc &, const llmc_rowwise_args &, int64_t, std::vector<float> &);
+  // In the order of RowwiseOp.
+  static constexpr RowFunction functions[] = {rmsNorm, glu, quantize, add, embed, gatherRows, ropeTable};
+  std::vector<float> values(desc.columns);
+  for (int64_t row = args.begin; row < args.end; ++row) functions[unsigned(desc.op)](desc, args, row, values);
+}
+
+} // namespace llmc

@@ -1,0 +1,52 @@
+#include "codegen/kernels/rowwise/Emitters.h"
+#include "codegen/kernels/rowwise/Row.h"
+#include "codegen/portable/Portable.h"
+
+namespace llmc {
+namespace {
+
+// Relative cost of the ISAs: wider is taken where there is a choice.
+constexpr double kFactor512 = 1.0, kFactor256 = 1.1;
+
+template <RowwiseOp op, bool q8Allowed> Refusal refuse(const RowwiseDesc &d, const Target &) {
+  return refuseRowwise(d, op, q8Allowed);
+}
+Refusal refuseQuantize(const RowwiseDesc &d, const Target &) {
+  if (Refusal reason = refuseRowwise(d, RowwiseOp::Quantize, true)) return reason;
+  if (d.out != RowFormat::Q8) return std::string("Quantize: found F32 output, expected Q8");
+  return std::nullopt;
+}
+double cost512(const RowwiseDesc &d, const Target &t) { return rowwiseCost(d, t, kFactor512); }
+double cost256(const RowwiseDesc &d, const Target &t) { return rowwiseCost(d, t, kFactor256); }
+
+template <llvm::Expected<Code> (*emitter)(const RowwiseDesc &, bool), bool avx512>
+llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &) {
+  return emitter(d, avx512);
+}
+
+constexpr auto refuseRmsNorm = refuse<RowwiseOp::RmsNorm, true>, refuseGlu = refuse<RowwiseOp::Glu, true>,
+               refuseAdd = refuse<RowwiseOp::Add, false>, refuseGatherRows = refuse<RowwiseOp::GatherRows, false>;
+
+} // namespace
+
+template <> llvm::ArrayRef<Kernel<RowwiseDesc>> kernelTable<RowwiseDesc>() {
+  constexpr Arch kX64 = Arch::X86_64;
+  // RopeTable needs libm's cosf and sinf: the portable row alone serves it.
+  static const Kernel<RowwiseDesc> table[] = {
+      {"rowwise_rmsnorm_avx512", kX64, false, kAvx512, refuseRmsNorm, cost512, emit<emitRmsNorm, true>},
+      {"rowwise_rmsnorm_avx2", kX64, false, kAvx2, refuseRmsNorm, cost256, emit<emitRmsNorm, false>},
+      {"rowwise_glu_avx512", kX64, false, kAvx512, refuseGlu, cost512, emit<emitGlu, true>},
+      {"rowwise_glu_avx2", kX64, false, kAvx2, refuseGlu, cost256, emit<emitGlu, false>},
+      {"rowwise_quantize_avx512", kX64, false, kAvx512, refuseQuantize, cost512, emit<emitQuantize, true>},
+      {"rowwise_quantize_avx2", kX64, false, kAvx2, refuseQuantize, cost256, emit<emitQuantize, false>},
+      {"rowwise_add_avx512", kX64, false, kAvx512, refuseAdd, cost512, emit<emitAdd, true>},
+      {"rowwise_add_avx2", kX64, false, kAvx2, refuseAdd, cost256, emit<emitAdd, false>},
+      {"rowwise_gatherrows_avx512", kX64, false, kAvx512, refuseGatherRows, cost512, emit<emitGatherRows, true>},
+      {"rowwise_gatherrows_avx2", kX64, false, kAvx2, refuseGatherRows, cost256, emit<emitGatherRows, false>},
+      {"rowwise_embed_avx2", kX64, false, kAvx2, refuseEmbed, cost256, emitEmbed},
+      kPortableRowwise,
+  };
+  return table;
+}
+
+} // namespace llmc

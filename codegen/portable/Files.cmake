@@ -1,0 +1,15 @@
+target_sources(llmc_codegen PRIVATE
+  portable/Attention.cpp
+  portable/Cache.cpp
+  portable/Embed.cpp
+  portable/KernelBuilder.cpp
+  portable/KvAppend.cpp
+  portable/Lower.cpp
+  portable/Matmul.cpp
+  portable/Numeric.cpp
+  portable/RopeTable.cpp
+  portable/RowQ8.cpp
+  portable/Rowwise.cpp
+  portable/Weight.cpp
+)
+target_link_libraries(llmc_codegen PUBLIC MLIR)

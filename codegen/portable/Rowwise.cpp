@@ -1,0 +1,91 @@
+// Rowwise kernels: one function per op writes one row; formulas in codegen/kernels/rowwise/README.md.
+#include "codegen/portable/Rowwise.h"
+#include "codegen/portable/Numeric.h"
+#include "codegen/portable/Portable.h"
+#include "codegen/portable/RowQ8.h"
+#include "codegen/portable/Weight.h"
+#include "llmc_kernel.h"
+
+namespace llmc {
+using namespace portable;
+
+namespace {
+Var loadF32(KernelBuilder &b, Var row, Var column, int64_t valid) {
+  return b.loadLanes(b.f32(), row + column * 4, valid);
+}
+
+void rmsNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  Var squares = b.columns(d.columns, kLanes, {b.splat(0)}, [&](Var column, int64_t valid, Vars sum) {
+    Var x = loadF32(b, row.x, column, valid);
+    return Vars{b.fma(x, x, sum[0])};
+  })[0];
+  Var mean = b.sum(squares) / double(d.columns);
+  Var inverse = b.constant(b.f32(), 1) / b.sqrt(mean + double(d.epsilon));
+  storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) {
+    return loadF32(b, row.w, column, valid) * (loadF32(b, row.x, column, valid) * inverse);
+  });
+}
+
+void glu(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  Var up = row.x + d.columns * 4;
+  storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) {
+    return activate(b, d.activation, loadF32(b, row.x, column, valid)) * loadF32(b, up, column, valid);
+  });
+}
+
+void quantize(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  storeRow(b, RowFormat::Q8, d.columns, row.y,
+           [&](Var column, int64_t valid) { return loadF32(b, row.x, column, valid); });
+}
+
+void add(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  Var w = row.w + row.index * d.xStride;
+  storeRow(b, d.out, d.columns, row.y,
+           [&](Var column, int64_t valid) { return loadF32(b, row.x, column, valid) + loadF32(b, w, column, valid); });
+}
+
+/// x here is the first row: the row to copy is chosen by the batch.
+void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  Var rows = b.load(b.ptr(), row.batch + int64_t(offsetof(llmc_batch, logit_rows)));
+  Var source = b.signExtend(b.load(b.i32(), rows + row.index * 4), b.i64());
+  Var x = row.firstX + source * d.xStride;
+  storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) { return loadF32(b, x, column, valid); });
+}
+
+/// One row per op, in the order of RowwiseOp.
+constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &,
+                          const RowwiseRow &) = {rmsNorm, glu, quantize, add, embedRow, gatherRows, ropeTableRow};
+
+llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
+  KernelBuilder b(target);
+  Var args = b.args();
+  auto field = [&](mlir::Type type, size_t offset) { return b.load(type, args + int64_t(offset)); };
+  Var batch = field(b.ptr(), offsetof(llmc_rowwise_args, batch)), x = field(b.ptr(), offsetof(llmc_rowwise_args, x));
+  Var w = field(b.ptr(), offsetof(llmc_rowwise_args, w)), y = field(b.ptr(), offsetof(llmc_rowwise_args, y));
+  b.loop(field(b.i64(), offsetof(llmc_rowwise_args, begin)), field(b.i64(), offsetof(llmc_rowwise_args, end)), 1,
+         [&](Var index) {
+           RowwiseRow row = {index, batch, x, x + index * d.xStride, w, y + index * d.yStride};
+           kRows[size_t(d.op)](d, b, row);
+         });
+  return b.finish();
+}
+
+Refusal refuse(const RowwiseDesc &d, const Target &) {
+  if (d.out == RowFormat::Q8 && (d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable))
+    return std::string("found q8 output of an embedding or a rope table, expected f32");
+  if (d.op == RowwiseOp::Embed) return refuseFormat(d.w);
+  if (d.op == RowwiseOp::RopeTable && d.columns % 2)
+    return "found " + std::to_string(d.columns) + " columns of a rope table, expected an even number";
+  return std::nullopt;
+}
+
+/// Reads and writes of one row at memory speed, and about 20 operations for each column.
+double cost(const RowwiseDesc &d, const Target &target) {
+  return 12.0 * double(d.columns) / target.bytesPerSecond + 20.0 * double(d.columns) / target.fmaPerSecond;
+}
+} // namespace
+
+const Kernel<RowwiseDesc> kPortableRowwise = {
+    .name = "rowwise_any_portable", .anyArch = true, .needs = {}, .refuse = refuse, .cost = cost, .emit = emit};
+
+} // namespace llmc

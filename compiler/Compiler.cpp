@@ -1,0 +1,167 @@
+#include "compiler/Compiler.h"
+#include "compiler/EmitObject.h"
+#include "compiler/Import.h"
+#include "compiler/Link.h"
+#include "compiler/NativeTarget.h"
+#include "compiler/Pipeline.h"
+#include "compiler/Report.h"
+#include "compiler/WeightProgram.h"
+#include "dialects/kernel/Kernel.h"
+#include "dialects/llm/Llm.h"
+#include "frontends/text/Text.h"
+#include "passes/support/Schemes.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace mlir;
+
+namespace llmc {
+namespace {
+
+/// Collects diagnostics, so that an error of a pass reaches the caller with its place and reason.
+class DiagnosticText {
+public:
+  explicit DiagnosticText(MLIRContext &context)
+      : handler(&context, [this](Diagnostic &d) {
+          if (d.getSeverity() != DiagnosticSeverity::Error) return;
+          if (!text.empty()) text += "\n";
+          if (auto name = dyn_cast<NameLoc>(d.getLocation())) text += name.getName().str() + ": ";
+          text += d.str();
+        }) {}
+  llvm::Error explain(llvm::Error error, const std::string &path) {
+    if (!error) return error;
+    std::string message = llvm::toString(std::move(error));
+    return llvm::createStringError(path + ": " + (text.empty() ? message : text));
+  }
+
+private:
+  std::string text;
+  ScopedDiagnosticHandler handler;
+};
+
+llvm::Error limitContext(ModuleOp module, const Options &options, const std::string &path) {
+  auto own = module->getAttrOfType<IntegerAttr>(llm::kMaxContext);
+  if (!own || options.maxContext == 0) return llvm::Error::success();
+  if (options.maxContext < 1 || options.maxContext > own.getInt())
+    return llvm::createStringError(path + ": max-context: found " + std::to_string(options.maxContext) +
+                                   ", expected 1 to the model's " + std::to_string(own.getInt()));
+  module->setAttr(llm::kMaxContext, IntegerAttr::get(own.getType(), options.maxContext));
+  return llvm::Error::success();
+}
+
+/// tokenizer.json in its canonical form, from whatever the model's file has; and proof that the template compiles.
+llvm::Error prepareTexts(Compilation &c, const std::string &path) {
+  const TextAssets &assets = c.model.text;
+  if (!assets.tokenizerJson.empty()) {
+    auto tokenizer = assets.isVocabularySpec ? text::Tokenizer::fromVocabulary(llvm::StringRef(assets.tokenizerJson))
+                                             : text::Tokenizer::fromJson(assets.tokenizerJson);
+    if (!tokenizer)
+      return llvm::createStringError(path + ": tokenizer: " + llvm::toString(tokenizer.takeError()));
+    auto json = tokenizer->toJson();
+    if (!json) return llvm::createStringError(path + ": tokenizer: " + llvm::toString(json.takeError()));
+    c.texts.tokenizer = std::move(*json);
+  }
+  if (!assets.chatTemplate.empty()) {
+    auto compiled = text::ChatTemplate::compile(assets.chatTemplate);
+    if (!compiled)
+      return llvm::createStringError(path + ": chat template: " + llvm::toString(compiled.takeError()));
+    c.texts.chatTemplate = assets.chatTemplate;
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error writeWeights(Compilation &c, const std::string &path, const llmc_artifact &note, const Progress &progress) {
+  int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return llvm::createStringError(path + ": cannot be opened for writing");
+  FileSink sink(fd, note.weights.offset);
+  llvm::Error error = runWeightProgram(*c.model.module, c.model.files, sink,
+                                       {compileThreads(c.options), progress.weights});
+  close(fd);
+  return error;
+}
+
+} // namespace
+
+unsigned compileThreads(const Options &options) {
+  if (options.threads) return options.threads;
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+std::unique_ptr<MLIRContext> makeContext() {
+  DialectRegistry registry;
+  registry.insert<llm::LlmDialect, wq::WqDialect, kernel::KernelDialect, func::FuncDialect, LLVM::LLVMDialect>();
+  auto context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
+  context->loadAllAvailableDialects();
+  return context;
+}
+
+llvm::Expected<Compilation> compileModel(const std::string &path, const Options &options, MLIRContext &context,
+                                         const Progress &progress) {
+  llvm::Expected<Target> target = resolveTarget(options.target);
+  if (!target) return target.takeError();
+  DiagnosticText diagnostics(context);
+  RefusalLog refusals(context);
+  progress.stage("reading");
+  llvm::Expected<ImportedModel> model = importModel(path, context);
+  if (!model) return diagnostics.explain(model.takeError(), path);
+  Compilation c{std::move(*model), *target, options, {}};
+  if (llvm::Error error = limitContext(*c.model.module, options, path)) return std::move(error);
+  progress.stage("compiling");
+  if (llvm::Error error = diagnostics.explain(runStages(*c.model.module, options, *target), path))
+    return std::move(error);
+  if (llvm::Error error = prepareTexts(c, path)) return std::move(error);
+  c.texts.metadata = metadataJson(c);
+  c.texts.report = reportJson(c, refusals);
+  return c;
+}
+
+llvm::Expected<llvm::SmallVector<char, 0>> compileObject(Compilation &c, bool assembly) {
+  llvm::LLVMContext context;
+  auto module = buildLlvmModule(*c.model.module, c.target, context);
+  if (!module) return module.takeError();
+  return emitObject(**module, c.target, assembly);
+}
+
+llvm::Expected<std::string> compileLlvmText(Compilation &c) {
+  llvm::LLVMContext context;
+  auto module = buildLlvmModule(*c.model.module, c.target, context);
+  if (!module) return module.takeError();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  (*module)->print(os, nullptr);
+  return text;
+}
+
+llvm::Error writeArtifact(Compilation &c, const std::string &out, const Progress &progress) {
+  progress.stage("emitting");
+  llvm::Expected<llvm::SmallVector<char, 0>> object = compileObject(c);
+  if (!object) return object.takeError();
+  llvm::SmallString<128> temporary;
+  int fd;
+  if (std::error_code error = llvm::sys::fs::createUniqueFile(out + ".tmp-%%%%%%", fd, temporary))
+    return llvm::createStringError(out + ": " + error.message());
+  close(fd);
+  std::string path = temporary.str().str();
+  auto write = [&]() -> llvm::Error {
+    if (llvm::Error error = linkSharedObject(*object, c.target, path)) return error;
+    auto bytes = (*c.model.module)->getAttrOfType<IntegerAttr>(kWeightBytes);
+    llvm::Expected<llmc_artifact> note = appendTexts(path, c.texts, bytes ? bytes.getInt() : 0);
+    if (!note) return note.takeError();
+    progress.stage("packing weights");
+    if (llvm::Error error = writeWeights(c, path, *note, progress)) return error;
+    return sealArtifact(path, *note);
+  };
+  llvm::Error error = write();
+  if (!error && rename(path.c_str(), out.c_str())) error = llvm::createStringError(out + ": cannot be written");
+  if (error) unlink(path.c_str());
+  else (void)!chmod(out.c_str(), 0755);
+  return error;
+}
+
+} // namespace llmc

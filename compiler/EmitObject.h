@@ -1,0 +1,20 @@
+// From the lowered module and the kernels' code to an LLVM module and an object file.
+#pragma once
+#include "codegen/Target.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/Module.h"
+#include <memory>
+
+namespace llmc {
+
+/// The LLVM module of a compiled model: the step, every kernel (machine code as hidden functions in module asm, portable
+/// kernels as LLVM functions), `llmc_model_constants` and the `.note.llmc` section with `llmc_artifact` (llmc_artifact.h).
+/// `module` is what the last stage leaves. Optimised.
+llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(mlir::ModuleOp module, const Target &target,
+                                                              llvm::LLVMContext &context);
+
+/// Bytes of an ELF object, or assembly text.
+llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, const Target &target, bool assembly = false);
+
+} // namespace llmc

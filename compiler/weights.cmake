@@ -1,0 +1,6 @@
+target_sources(llmc_compiler PRIVATE
+  WeightFiles.cpp
+  WeightProgram.cpp
+  WeightRows.cpp
+  WeightSink.cpp
+)

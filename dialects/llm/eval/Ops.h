@@ -1,0 +1,55 @@
+// The meaning of each op on plain matrices: one function per op, named as the op (LlmOps.td and WqOps.td have the formulas).
+// Sums are taken in f64 and rounded once, so that they stand for the exact value whatever order a kernel sums in.
+#pragma once
+#include "dialects/llm/Llm.h"
+#include <map>
+
+namespace llmc::llm::eval {
+
+/// Row-major f32; a vector [N] has N rows of one column.
+struct Tensor {
+  int64_t rows = 0, columns = 0;
+  std::vector<float> data;
+  Tensor() = default;
+  Tensor(int64_t rows, int64_t columns) : rows(rows), columns(columns), data(rows * columns) {}
+  float *row(int64_t r) { return data.data() + r * columns; }
+  const float *row(int64_t r) const { return data.data() + r * columns; }
+};
+using Indices = llvm::ArrayRef<int32_t>;
+
+// Rows.cpp. Indices are within range; `bias` and `residual` may be null.
+Tensor embed(Indices tokens, const Tensor &table, float scale);
+Tensor linear(const Tensor &x, const Tensor &w, const Tensor *bias, const Tensor *residual);
+Tensor rmsNorm(const Tensor &x, const Tensor &weight, float epsilon);
+Tensor concatColumns(llvm::ArrayRef<const Tensor *> parts);
+Tensor gatedMul(const Tensor &gate, const Tensor &up, Activation activation);
+Tensor glu(const Tensor &x, Activation activation);
+Tensor add(const Tensor &a, const Tensor &b);
+Tensor selectRows(const Tensor &x, Indices rows);
+/// The values that Q8 rows of x stand for (codegen/Descriptor.h): per row and block of 32, m = max|x|,
+/// (m/127) * round(x * (127/m)), round to nearest even; 0 where 127/m is not finite.
+Tensor quantizeRows(const Tensor &x);
+
+// Rope.cpp. `length`: positions in the sequence once the step is done (dynamic NTK).
+/// [M, dim]: cosines, then sines, of the angles position * frequency (an f32 product), times rope.scale.
+Tensor ropeTable(Indices positions, llvm::ArrayRef<float> invFreq, RopeAttr rope, int64_t length);
+/// Rotates the first rope.dim channels of each of `heads` heads.
+Tensor rope(const Tensor &x, const Tensor &table, int64_t heads, RopeAttr rope);
+
+// Attention.cpp.
+/// K and V of one layer: a row per position.
+struct LayerCache {
+  std::vector<float> k, v;
+};
+struct AttentionShape {
+  int64_t heads, kvHeads, headDim, window;
+  float scale;
+};
+/// Writes k and v at `positions`, then attends.
+Tensor attention(const Tensor &q, const Tensor &k, const Tensor &v, Indices positions, const AttentionShape &shape,
+                 LayerCache &cache);
+/// `table` and `rope` are null together.
+Tensor attentionKv(const Tensor &qkv, Indices positions, const Tensor *table, RopeAttr rope, const AttentionShape &shape,
+                   LayerCache &cache);
+
+} // namespace llmc::llm::eval

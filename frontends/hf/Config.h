@@ -1,0 +1,31 @@
+// config.json of the Llama-like families -> checked sizes and choices.
+#pragma once
+#include "dialects/llm/Rope.h"
+#include "frontends/hf/Json.h"
+#include <string>
+#include <vector>
+
+namespace llmc::hf {
+
+/// What config.json says, with the defaults of Hugging Face where a key is absent. Sizes are within the limits of
+/// dialects/llm/Decoder.h and fit together.
+struct Config {
+  std::string modelType;
+  std::string name; // _name_or_path, or empty
+  int64_t hidden = 0, intermediate = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0, vocab = 0, maxPositions = 0;
+  double epsilon = 0;
+  std::string activation; // hidden_act
+  llm::RopeConfig rope;
+  bool attentionBias = false, mlpBias = false, tied = false;
+  int64_t bosId = -1;
+  std::vector<int64_t> eosIds;
+};
+
+/// `file` stands in messages. A quantised checkpoint is refused with the method's name.
+llvm::Expected<Config> parseConfig(llvm::StringRef file, const nlohmann::json &document);
+
+/// `bos_token_id` and `eos_token_id` (a number or a list) of config.json or generation_config.json; absent ones leave
+/// what is there. Ids outside the vocabulary can never be produced and are dropped.
+void readSpecialIds(Fields &fields, int64_t vocab, int64_t &bosId, std::vector<int64_t> &eosIds);
+
+} // namespace llmc::hf

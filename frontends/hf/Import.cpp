@@ -1,0 +1,199 @@
+#include "frontends/hf/Import.h"
+#include "dialects/llm/Decoder.h"
+#include "frontends/hf/Checkpoint.h"
+#include "frontends/hf/Text.h"
+#include "frontends/hf/families/Family.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+namespace llmc {
+namespace hf {
+namespace {
+
+/// Looks tensors up and checks them against what the config says; keeps the first error.
+class WeightReader {
+public:
+  WeightReader(mlir::MLIRContext &context, const Checkpoint &checkpoint) : context(context), checkpoint(checkpoint) {
+    context.loadDialect<llm::LlmDialect>();
+  }
+
+  llm::DecoderWeight weight(const std::string &name, llvm::ArrayRef<int64_t> shape) {
+    if (error) return {};
+    Checkpoint::Place place = checkpoint.find(name);
+    if (!place.tensor) {
+      fail(name, "no such tensor", "one of shape " + shapeText(shape) + ", as the config says",
+           checkpoint.files().size() == 1 && name == "lm_head.weight" ? "tie_word_embeddings is false" : "");
+      return {};
+    }
+    const Tensor &tensor = *place.tensor;
+    mlir::Type element = elementType(tensor.dtype);
+    if (!element) {
+      fail(name, tensor.dtype, "F32, F16 or BF16");
+      return {};
+    }
+    if (llvm::ArrayRef<int64_t>(tensor.shape) != shape) {
+      fail(name, "shape " + shapeText(tensor.shape), shapeText(shape) + ", as the config says");
+      return {};
+    }
+    auto storage = llm::StorageAttr::get(&context, int64_t(place.file), int64_t(tensor.offset), int64_t(tensor.bytes));
+    return {name, mlir::RankedTensorType::get(shape, element), {storage}};
+  }
+
+  llm::DecoderLinear linear(const std::string &name, int64_t n, int64_t k, bool bias) {
+    llm::DecoderLinear result{weight(name + ".weight", {n, k}), std::nullopt};
+    if (bias) result.bias = weight(name + ".bias", {n});
+    return result;
+  }
+
+  llvm::Error takeError() { return std::move(error); }
+  ~WeightReader() { llvm::consumeError(std::move(error)); }
+
+  /// A tied head that the file has nevertheless must be the embedding: otherwise it is unclear which one is meant.
+  void checkTiedHead(const std::string &head, const std::string &embedding) {
+    Checkpoint::Place h = checkpoint.find(head), e = checkpoint.find(embedding);
+    if (!error && h.tensor && e.tensor &&
+        (h.tensor->dtype != e.tensor->dtype || checkpoint.bytes(h) != checkpoint.bytes(e)))
+      fail(head, "a tensor that differs from " + embedding, "none, or the same values, as tie_word_embeddings is true");
+  }
+
+private:
+  void fail(const std::string &name, const llvm::Twine &found, const llvm::Twine &expected,
+            const llvm::Twine &hint = "") {
+    if (!error) error = inputError(checkpoint.name(), name, found, expected, hint);
+  }
+  mlir::Type elementType(llvm::StringRef dtype) {
+    if (dtype == "F32") return mlir::Float32Type::get(&context);
+    if (dtype == "F16") return mlir::Float16Type::get(&context);
+    if (dtype == "BF16") return mlir::BFloat16Type::get(&context);
+    return {};
+  }
+
+  mlir::MLIRContext &context;
+  const Checkpoint &checkpoint;
+  llvm::Error error = llvm::Error::success();
+};
+
+llm::DecoderLayer readLayer(WeightReader &reader, const TensorNames &names, const Config &config,
+                            const Choices &choices, int64_t index) {
+  std::string prefix = names.layer.str() + std::to_string(index) + ".";
+  int64_t h = config.hidden, q = config.heads * config.headDim, kv = config.kvHeads * config.headDim;
+  auto norm = [&](llvm::StringRef name) { return reader.weight(prefix + name.str() + ".weight", {h}); };
+  auto linear = [&](llvm::StringRef name, int64_t n, int64_t k, bool bias) {
+    return reader.linear(prefix + name.str(), n, k, bias);
+  };
+  llm::DecoderLayer layer;
+  layer.inputNorm = norm(names.inputNorm);
+  layer.q = linear(names.q, q, h, choices.qkvBias);
+  layer.k = linear(names.k, kv, h, choices.qkvBias);
+  layer.v = linear(names.v, kv, h, choices.qkvBias);
+  layer.o = linear(names.o, h, q, choices.outputBias);
+  layer.postAttentionNorm = norm(names.postAttentionNorm);
+  layer.gate = linear(names.gate, config.intermediate, h, choices.mlpBias);
+  layer.up = linear(names.up, config.intermediate, h, choices.mlpBias);
+  layer.down = linear(names.down, h, config.intermediate, choices.mlpBias);
+  layer.window = choices.window;
+  return layer;
+}
+
+/// The length that the model is made for: dynamic rope stretches it by its factor.
+int64_t maxContext(const Config &config) {
+  double stretch = config.rope.type == "dynamic" && config.rope.factor > 1 ? config.rope.factor : 1;
+  return int64_t(std::min(double(llm::kMostContext), double(config.maxPositions) * stretch));
+}
+} // namespace
+
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(llvm::StringRef configFile, const Config &config,
+                                                              const Checkpoint &checkpoint,
+                                                              mlir::MLIRContext &context) {
+  llvm::Expected<const Family *> family = findFamily(configFile, config.modelType);
+  if (!family) return family.takeError();
+  llvm::Expected<Choices> choices = (*family)->choose(configFile, config);
+  if (!choices) return choices.takeError();
+  llvm::Expected<llm::RopeAttr> rope = llm::makeRope(context, config.rope);
+  if (!rope) return llvm::createStringError(configFile + ": " + llvm::toString(rope.takeError()));
+
+  const TensorNames &names = (*family)->names;
+  llm::DecoderSpec spec{.vocab = config.vocab,
+                        .hidden = config.hidden,
+                        .heads = config.heads,
+                        .kvHeads = config.kvHeads,
+                        .headDim = config.headDim,
+                        .maxContext = maxContext(config),
+                        .epsilon = float(config.epsilon),
+                        .rope = *rope};
+  WeightReader reader(context, checkpoint);
+  std::string embedding = names.embedding.str() + ".weight", head = names.head.str();
+  spec.embedding = reader.weight(embedding, {config.vocab, config.hidden});
+  for (int64_t i = 0; i < config.layers; ++i) {
+    spec.layers.push_back(readLayer(reader, names, config, *choices, i));
+    if (llvm::Error error = reader.takeError()) return error; // before the next of many declared layers
+  }
+  spec.finalNorm = reader.weight(names.finalNorm.str() + ".weight", {config.hidden});
+  if (config.tied)
+    reader.checkTiedHead(head + ".weight", embedding);
+  else
+    spec.head = reader.linear(head, config.vocab, config.hidden, false);
+  if (llvm::Error error = reader.takeError()) return error;
+  if (llvm::Error error = checkpoint.checkNoUnusedBytes()) return error;
+  return llm::buildDecoder(context, spec);
+}
+
+static llvm::Expected<Config> readConfig(const Folder &folder, std::string &configFile) {
+  llvm::Expected<std::optional<std::string>> path = folder.find("config.json");
+  if (!path) return path.takeError();
+  if (!*path) return inputError(folder.path(), "", "no config.json", "one beside the weights");
+  configFile = **path;
+  llvm::Expected<nlohmann::json> document = readJson(configFile);
+  if (!document) return document.takeError();
+  Fields fields(configFile, *document); // the family first: the other keys have meaning only then
+  std::string modelType = fields.text("model_type");
+  if (llvm::Error error = fields.takeError()) return error;
+  llvm::Expected<const Family *> family = findFamily(configFile, modelType);
+  if (!family) return family.takeError();
+  return parseConfig(configFile, *document);
+}
+
+/// A published name ("meta-llama/Llama-3.2-1B"); a path of somebody's machine says nothing to others.
+static std::string modelName(const Config &config, const Folder &folder) {
+  llvm::StringRef name = config.name;
+  bool isPath = name.starts_with("/") || name.starts_with(".") || name.starts_with("~") || name.count('/') > 1;
+  return name.empty() || isPath ? folder.name() : name.str();
+}
+} // namespace hf
+
+bool looksLikeHuggingFace(llvm::StringRef path) {
+  if (llvm::sys::fs::is_directory(path)) return llvm::sys::fs::exists(path + "/config.json");
+  llvm::Expected<InputFile> file = InputFile::open(path);
+  if (file) return hf::looksLikeSafetensors(file->bytes());
+  llvm::consumeError(file.takeError());
+  return false;
+}
+
+llvm::Expected<ImportedModel> importHuggingFace(llvm::StringRef path, mlir::MLIRContext &context) {
+  bool isFolder = llvm::sys::fs::is_directory(path);
+  llvm::StringRef parent = llvm::sys::path::parent_path(path);
+  llvm::Expected<hf::Folder> folder = hf::Folder::open(isFolder ? path : parent.empty() ? "." : parent);
+  if (!folder) return folder.takeError();
+  std::string configFile;
+  llvm::Expected<hf::Config> config = hf::readConfig(*folder, configFile);
+  if (!config) return config.takeError();
+
+  auto openSingle = [&]() -> llvm::Expected<hf::Checkpoint> {
+    llvm::Expected<InputFile> file = InputFile::open(path);
+    if (!file) return file.takeError();
+    return hf::Checkpoint::fromFile(std::move(*file));
+  };
+  llvm::Expected<hf::Checkpoint> checkpoint = isFolder ? hf::Checkpoint::open(*folder) : openSingle();
+  if (!checkpoint) return checkpoint.takeError();
+  auto module = hf::buildModule(configFile, *config, *checkpoint, context);
+  if (!module) return module.takeError();
+  llvm::Expected<TextAssets> text = hf::readText(*folder, *config);
+  if (!text) return text.takeError();
+
+  ImportedModel model{.module = std::move(*module), .text = std::move(*text)};
+  for (const InputFile &file : checkpoint->files()) model.files.push_back(file.path());
+  model.name = hf::modelName(*config, *folder);
+  return model;
+}
+
+} // namespace llmc

@@ -1,0 +1,20 @@
+#include "frontends/hf/families/Family.h"
+#include "frontends/File.h"
+
+namespace llmc::hf {
+
+llvm::ArrayRef<const Family *> allFamilies() {
+  static constexpr const Family *kFamilies[] = {&kLlama};
+  return kFamilies;
+}
+
+llvm::Expected<const Family *> findFamily(llvm::StringRef file, llvm::StringRef modelType) {
+  std::string known;
+  for (const Family *family : allFamilies()) {
+    if (family->modelType == modelType) return family;
+    known += (known.empty() ? "" : ", ") + family->modelType.str();
+  }
+  return inputError(file, "model_type", "'" + modelType + "'", "one of: " + known);
+}
+
+} // namespace llmc::hf

@@ -1,0 +1,42 @@
+// TensorProto: element types, dims, and the one place where its data is.
+#pragma once
+#include "frontends/File.h"
+#include "frontends/onnx/ExternalData.h"
+#include "frontends/onnx/Proto.h"
+#include "frontends/onnx/WireScan.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+
+namespace llmc::onnx {
+
+/// The MLIR type of TensorProto.DataType `number`: floats as they are, signless i32, i64 and i1, other integers with
+/// their sign. Null for UNDEFINED, strings, complex numbers and unknown numbers.
+mlir::Type elementType(mlir::MLIRContext *context, int64_t number);
+/// The schema's name of a type for messages ("FLOAT16"), or the number.
+std::string elementName(int64_t number);
+
+/// A checked tensor: dims are not negative, their product does not overflow, and exactly as much data as they need is
+/// in one place.
+struct Tensor {
+  std::string name;
+  mlir::RankedTensorType type;
+  std::optional<Bytes> bytes;  // in a file: elements, little-endian, two to a byte if they have 4 bits
+  std::vector<int64_t> values; // int32_data, int64_data or uint64_data, if that is where they are
+};
+
+/// What reading tensors needs to know about the model's files.
+struct TensorReader {
+  mlir::MLIRContext *context;
+  const InputFile &model;
+  DataFiles &files;
+
+  /// `place` names the tensor in messages (its own name may be empty in a Constant node).
+  llvm::Expected<Tensor> read(const ::onnx::TensorProto &tensor, llvm::ArrayRef<Payload> payloads,
+                              llvm::StringRef place) const;
+  /// The elements of a small tensor (4096 at most); null for a larger one.
+  llvm::Expected<mlir::DenseElementsAttr> constant(const Tensor &tensor) const;
+  /// A copy of bytes of an input file.
+  llvm::Expected<std::string> load(const Bytes &bytes, llvm::StringRef place) const;
+};
+
+} // namespace llmc::onnx

@@ -1,0 +1,117 @@
+// The manual of all passes but the raising ones (passes/raise/RaisePasses.td): needs, leaves, refuses.
+#ifndef LLMC_PASSES
+#define LLMC_PASSES
+include "mlir/Pass/PassBase.td"
+
+def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
+  let summary = "choose a scheme for each weight matrix, by stated rules";
+  let description = [{
+    Needs llm.weight symbols used by llm.linear and llm.embed. Leaves `wq.scheme` on each of those symbols and
+    `wq.compute` ("f32" or "int8") on the module.
+    - keep: the scheme that holds the file's values exactly.
+    - int4: weights of linears i4, f16 scales; the output head and the embedding i8 with groups of 32, because an error
+      there reaches every logit. int8: all i8. Groups of `group-size`, symmetric unless `asymmetric`.
+    - auto: keep if any weight is already quantised, else int4.
+    compute auto is int8 when any linear's weight is an integer scheme, else f32.
+    Refuses (error): a group size that is not 16, 32, 64, 128 or 256.
+  }];
+  let options = [
+    Option<"quantize", "quantize", "std::string", "\"auto\"", "auto, keep, int8 or int4">,
+    Option<"groupSize", "group-size", "int64_t", "32", "k per scale">,
+    Option<"asymmetric", "asymmetric", "bool", "false", "with zero points">,
+    Option<"compute", "compute", "std::string", "\"auto\"", "auto, f32 or int8">];
+}
+def WqQuantize : Pass<"llmc-wq-quantize", "mlir::ModuleOp"> {
+  let summary = "bring weights to their schemes: wq.quantize, wq.recode, wq.decode; llm.linear becomes wq.linear";
+  let description = [{
+    Needs `wq.scheme` on weights (wq-assign). Leaves wq.linear on weights in a scheme (`!wq.quant` or floats), llm.embed
+    on a table in a scheme, norm weights and biases in f32. Equal chains are shared (a tied head is one weight).
+  }];
+}
+def FuseAttentionKv : Pass<"llmc-fuse-attention-kv", "mlir::func::FuncOp"> {
+  let summary = "rope, append to the cache and attention as one op";
+  let description = [{
+    Needs llm.attention whose q and k come from llm.rope (both, with one #llm.rope) or neither. Leaves llm.attention_kv
+    of llm.concat_columns(q, k, v) and one llm.rope_table for each #llm.rope.
+    Refuses (remark): only one of q and k is rotated; different ropes; a rope has another use.
+  }];
+}
+def FuseQkv : Pass<"llmc-fuse-qkv", "mlir::func::FuncOp"> {
+  let summary = "one linear for the q, k and v projections";
+  let description = [{
+    Needs llm.concat_columns of wq.linear results into llm.attention_kv. Leaves one wq.linear of the concatenated weights.
+    Refuses (remark): a part is not a wq.linear, has another use, reads another input, or differs in scheme or in having
+    a bias. Then the parts stay separate and write into one buffer.
+  }];
+}
+def FuseGateUp : Pass<"llmc-fuse-gate-up", "mlir::func::FuncOp"> {
+  let summary = "one linear for the gate and up projections";
+  let description = [{
+    Needs llm.gated_mul. Leaves llm.glu of one wq.linear of the concatenated weights; or, refused (remark: not two
+    linears, another use, inputs or schemes differ), llm.glu of llm.concat_columns.
+  }];
+}
+def FuseResidual : Pass<"llmc-fuse-residual", "mlir::func::FuncOp"> {
+  let summary = "a linear adds to the residual stream in place";
+  let description = [{
+    Needs llm.add(x, wq.linear). Leaves wq.linear with `residual`.
+    Refuses (remark): the linear has another use; x is read after the add, so it can't be overwritten.
+  }];
+}
+def QuantizeActivations : Pass<"llmc-quantize-activations", "mlir::func::FuncOp"> {
+  let summary = "int8 rows for linears whose weights are integers, when wq.compute is int8";
+  let description = [{
+    Leaves wq.quantize_rows before each such wq.linear, one for each distinct input.
+  }];
+}
+def FuseNormIntoLinear : Pass<"llmc-fuse-norm-into-linear", "mlir::func::FuncOp"> {
+  let summary = "norms and GLUs write the rows that their linears read";
+  let description = [{
+    Needs wq.quantize_rows of llm.rms_norm or llm.glu. Leaves the norm or GLU with a q8 result.
+    Refuses (remark): the f32 rows have another use.
+  }];
+}
+def SplitWeightProgram : Pass<"llmc-split-weight-program", "mlir::ModuleOp"> {
+  let summary = "move what depends on weights alone into @pack";
+  let description = [{
+    Needs @step. Leaves @pack (run while compiling, tensor by tensor), one wq.packed symbol for each distinct chain with
+    its place in the artifact (4 KB aligned, in order of first use), and wq.get_packed in @step; llm.weight symbols stay
+    for @pack. Packs matrices in panels, vectors as f32.
+  }];
+}
+def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
+  let summary = "kernel.call for every op of @step, from the catalogue";
+  let description = [{
+    Needs @step over llm and wq ops with packed weights. Leaves kernel.func and kernel.call. For each op and row class
+    the cheapest kernel that accepts is taken; each refusal of a cheaper-looking one is a remark.
+    Refuses (error): no kernel accepts; the reasons are listed.
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"x86-64-v2\"", "target name (llmc targets)">,
+    Option<"kvType", "kv-type", "std::string", "\"f16\"", "f32 or f16">];
+}
+def PlanMemory : Pass<"llmc-plan-memory", "mlir::func::FuncOp"> {
+  let summary = "liveness; one arena; an offset for each value";
+  let description = [{
+    Needs kernel.call. Leaves `offset` on each call with a result, and `kernel.arena_row_bytes`,
+    `kernel.logit_arena_row_bytes` on the function. Offsets are bytes per row of capacity, multiples of 64. Tied results
+    share the buffer of their input. Refuses (error): a tied input is read later.
+  }];
+}
+def InsertBarriers : Pass<"llmc-insert-barriers", "mlir::func::FuncOp"> {
+  let summary = "SPMD: a barrier where threads exchange data";
+  let description = [{
+    Needs planned kernel.calls. Leaves kernel.barrier before a call that reads, or overwrites, bytes that another thread
+    may have written, or may still read, since the last barrier. Calls that split by rows and touch the same rows of the
+    same value need none.
+  }];
+}
+def LowerToLlvm : Pass<"llmc-lower-to-llvm", "mlir::ModuleOp"> {
+  let summary = "@step as a function of (batch, thread, threads) that fills argument structures and calls kernels";
+  let description = [{
+    Needs planned kernel.calls with barriers. Leaves llvm.func @llmc_step_TARGET and declarations of the kernels;
+    kernel.func, wq.packed and llm.weight symbols stay for emission. @pack is not touched.
+  }];
+  let options = [Option<"target", "target", "std::string", "\"x86-64-v2\"", "names the step function">];
+}
+#endif

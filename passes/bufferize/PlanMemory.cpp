@@ -1,0 +1,110 @@
+// One arena for the values of a step: first fit over live ranges, in bytes per row of capacity.
+#include "dialects/kernel/Kernel.h"
+#include "passes/Passes.h"
+#include "passes/support/Schemes.h"
+#include "codegen/Descriptor.h"
+#include <deque>
+
+namespace llmc {
+#define GEN_PASS_DEF_PLANMEMORY
+#include "passes/Passes.h.inc"
+
+using namespace mlir;
+
+namespace {
+
+/// A buffer and the calls between which its bytes matter, by position in the block.
+struct Buffer {
+  int64_t rowBytes = 0, first = 0, last = 0, offset = -1;
+  bool logitRows = false;
+  SmallVector<Operation *> writers; // allocs and calls whose results live here
+};
+
+struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
+  void runOnOperation() override {
+    buffers.clear();
+    bufferOf.clear();
+    if (!getOperation().getBody().hasOneBlock()) return;
+    if (failed(collect())) return signalPassFailure();
+    OpBuilder b(&getContext());
+    int64_t rowBytes = 0, logitRowBytes = 0;
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      place(i);
+      Buffer &buffer = buffers[i];
+      int64_t &size = buffer.logitRows ? logitRowBytes : rowBytes;
+      size = std::max(size, buffer.offset + buffer.rowBytes);
+      for (Operation *writer : buffer.writers) writer->setAttr("offset", b.getI64IntegerAttr(buffer.offset));
+    }
+    getOperation()->setAttr(kArenaRowBytes, b.getI64IntegerAttr(rowBytes));
+    getOperation()->setAttr(kLogitArenaRowBytes, b.getI64IntegerAttr(logitRowBytes));
+    noteLogits(b);
+  }
+
+private:
+  LogicalResult collect() {
+    int64_t position = 0;
+    DenseMap<Value, int64_t> overwritten; // value -> where a tied call replaced it
+    for (Operation &op : getOperation().front()) {
+      ++position;
+      for (Value operand : op.getOperands()) {
+        if (auto at = overwritten.find(operand); at != overwritten.end())
+          return op.emitError("reads a value that an earlier call overwrote in place");
+        if (Buffer *buffer = bufferOf.lookup(operand)) buffer->last = position;
+      }
+      if (auto alloc = dyn_cast<kernel::AllocOp>(op)) add(&op, alloc.getY(), alloc.getRowBytes(), false, position);
+      auto call = dyn_cast<kernel::CallOp>(op);
+      if (!call) continue;
+      if (!call.getTied()) {
+        add(&op, call.getY(), call.getRowBytes(), call.getLogitRows(), position);
+        continue;
+      }
+      Value input = call.getInputs()[*call.getTied()];
+      Buffer *buffer = bufferOf.lookup(input);
+      if (!buffer) return op.emitError("is tied to a value that is not in the arena");
+      buffer->rowBytes = std::max<int64_t>(buffer->rowBytes, call.getRowBytes());
+      buffer->writers.push_back(&op);
+      bufferOf[call.getY()] = buffer;
+      overwritten[input] = position;
+    }
+    return success();
+  }
+
+  void add(Operation *op, Value value, int64_t rowBytes, bool logitRows, int64_t position) {
+    Buffer &buffer = buffers.emplace_back();
+    buffer.rowBytes = roundUp(rowBytes, kAlign);
+    buffer.first = buffer.last = position;
+    buffer.logitRows = logitRows;
+    buffer.writers.push_back(op);
+    bufferOf[value] = &buffer;
+  }
+
+  /// The lowest offset at which no placed buffer that lives at the same time lies.
+  void place(size_t index) {
+    Buffer &buffer = buffers[index];
+    SmallVector<std::pair<int64_t, int64_t>> taken;
+    for (size_t i = 0; i < index; ++i) {
+      Buffer &other = buffers[i];
+      if (other.logitRows == buffer.logitRows && other.first <= buffer.last && buffer.first <= other.last)
+        taken.push_back({other.offset, other.offset + other.rowBytes});
+    }
+    llvm::sort(taken);
+    buffer.offset = 0;
+    for (auto [begin, end] : taken)
+      if (begin < buffer.offset + buffer.rowBytes) buffer.offset = std::max(buffer.offset, end);
+  }
+
+  void noteLogits(OpBuilder &b) {
+    auto ret = cast<func::ReturnOp>(getOperation().front().getTerminator());
+    if (ret.getNumOperands() != 1) return;
+    Buffer *logits = bufferOf.lookup(ret.getOperand(0));
+    if (!logits) return;
+    getOperation()->setAttr(kLogitsOffset, b.getI64IntegerAttr(logits->offset));
+    getOperation()->setAttr(kLogitsStride, b.getI64IntegerAttr(logits->rowBytes));
+  }
+
+  std::deque<Buffer> buffers;          // in order of first write
+  DenseMap<Value, Buffer *> bufferOf;           // lookup only
+};
+
+} // namespace
+} // namespace llmc

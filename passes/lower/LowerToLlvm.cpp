@@ -1,0 +1,256 @@
+// The step as a function: for each call, this thread's units, an argument structure, and the kernel for the row count.
+#include "codegen/Descriptor.h"
+#include "dialects/kernel/Kernel.h"
+#include "dialects/llm/Llm.h"
+#include "llmc_kernel.h"
+#include "passes/Passes.h"
+#include "passes/support/Schemes.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+namespace llmc {
+#define GEN_PASS_DEF_LOWERTOLLVM
+#include "passes/Passes.h.inc"
+
+using namespace mlir;
+
+namespace {
+
+/// Where each role's pointer goes in the argument structure of its family.
+int64_t fieldOf(kernel::Family family, StringRef role) {
+  switch (family) {
+  case kernel::Family::Matmul:
+    return llvm::StringSwitch<int64_t>(role)
+        .Case("x", offsetof(llmc_matmul_args, x))
+        .Case("w", offsetof(llmc_matmul_args, w))
+        .Case("bias", offsetof(llmc_matmul_args, bias))
+        .Default(-1);
+  case kernel::Family::Rowwise:
+    return llvm::StringSwitch<int64_t>(role)
+        .Case("x", offsetof(llmc_rowwise_args, x))
+        .Case("w", offsetof(llmc_rowwise_args, w))
+        .Default(-1);
+  case kernel::Family::KvAppend:
+    return llvm::StringSwitch<int64_t>(role)
+        .Case("qkv", offsetof(llmc_kv_append_args, qkv))
+        .Case("rope", offsetof(llmc_kv_append_args, rope))
+        .Default(-1);
+  case kernel::Family::Attention:
+    return role == "q" ? offsetof(llmc_attention_args, q) : -1;
+  }
+  return -1;
+}
+
+/// The result's field; -1 where the result is an input written in place.
+int64_t resultField(kernel::Family family) {
+  switch (family) {
+  case kernel::Family::Matmul: return offsetof(llmc_matmul_args, y);
+  case kernel::Family::Rowwise: return offsetof(llmc_rowwise_args, y);
+  case kernel::Family::KvAppend: return -1;
+  case kernel::Family::Attention: return offsetof(llmc_attention_args, y);
+  }
+  return -1;
+}
+
+/// A target's name as part of a symbol.
+std::string symbolName(std::string target) {
+  for (char &c : target)
+    if (!isalnum(static_cast<unsigned char>(c))) c = '_';
+  return target;
+}
+
+struct LowerToLlvm : impl::LowerToLlvmBase<LowerToLlvm> {
+  using LowerToLlvmBase::LowerToLlvmBase;
+
+  void getDependentDialects(DialectRegistry &registry) const override { registry.insert<LLVM::LLVMDialect>(); }
+
+  void runOnOperation() override {
+    auto step = getOperation().lookupSymbol<func::FuncOp>(llm::kStep);
+    if (!step) {
+      getOperation().emitError("expects @step");
+      return signalPassFailure();
+    }
+    SymbolTable table(getOperation());
+    symbols = &table;
+    OpBuilder builder(step);
+    b = &builder;
+    beginStep(step.getLoc());
+    for (Operation &op : step.front()) {
+      loc = op.getLoc();
+      if (auto call = dyn_cast<kernel::CallOp>(op)) {
+        if (failed(lowerCall(call))) return signalPassFailure();
+      } else if (isa<kernel::BarrierOp>(op)) {
+        LLVM::CallOp::create(*b, loc, barrier, ValueRange{batch, thread, threads});
+      } else if (!isa<wq::GetPackedOp, kernel::AllocOp, func::ReturnOp>(op)) {
+        op.emitError("expects kernel calls only: run select-kernels first");
+        return signalPassFailure();
+      }
+    }
+    LLVM::ReturnOp::create(*b, step.getLoc(), ValueRange());
+    for (StringRef name : {kArenaRowBytes, kLogitArenaRowBytes, kLogitsOffset, kLogitsStride})
+      if (Attribute value = step->getAttr(name)) getOperation()->setAttr(name, value);
+    step.erase();
+  }
+
+private:
+  //===- The function ------------------------------------------------------------===//
+  void beginStep(Location at) {
+    loc = at;
+    MLIRContext *context = &getContext();
+    ptr = LLVM::LLVMPointerType::get(context);
+    i64 = IntegerType::get(context, 64);
+    auto voidType = LLVM::LLVMVoidType::get(context);
+    auto type = LLVM::LLVMFunctionType::get(voidType, {ptr, i64, i64});
+    barrier = LLVM::LLVMFuncOp::create(*b, loc, "llmc_step_barrier", type);
+    kernelType = LLVM::LLVMFunctionType::get(voidType, {ptr});
+    auto function = LLVM::LLVMFuncOp::create(*b, loc, "llmc_step_" + symbolName(target), type);
+    function->setAttr("llmc.step", b->getUnitAttr());
+    Block *entry = function.addEntryBlock(*b);
+    b->setInsertionPointToStart(entry);
+    batch = entry->getArgument(0), thread = entry->getArgument(1), threads = entry->getArgument(2);
+    constexpr size_t size = std::max({sizeof(llmc_matmul_args), sizeof(llmc_rowwise_args), sizeof(llmc_kv_append_args),
+                                      sizeof(llmc_attention_args)});
+    auto bytes = LLVM::LLVMArrayType::get(IntegerType::get(context, 8), size);
+    arguments = LLVM::AllocaOp::create(*b, loc, ptr, bytes, constant(1), /*alignment=*/16);
+    rows = loadField(i64, offsetof(llmc_batch, rows));
+    capacity = loadField(i64, offsetof(llmc_batch, capacity));
+    logitCount = loadField(i64, offsetof(llmc_batch, logit_count));
+    logitCapacity = loadField(i64, offsetof(llmc_batch, logit_capacity));
+    arena = loadField(ptr, offsetof(llmc_batch, arena));
+    logitArena = loadField(ptr, offsetof(llmc_batch, logit_arena));
+    weights = loadField(ptr, offsetof(llmc_batch, weights));
+  }
+
+  //===- A call --------------------------------------------------------------------===//
+  LogicalResult lowerCall(kernel::CallOp call) {
+    SmallVector<kernel::FuncOp> callees;
+    for (auto symbol : call.getCallees().getAsRange<FlatSymbolRefAttr>()) {
+      auto func = symbols->lookup<kernel::FuncOp>(symbol.getValue());
+      if (!func) return call.emitError("names an unknown kernel ") << symbol;
+      callees.push_back(func);
+    }
+    kernel::Family family = callees[0].getFamily();
+    Value count = call.getLogitRows() ? logitCount : rows;
+    Value units = unitsOf(call, count, callees);
+    Value begin = share(units, thread), end = share(units, LLVM::AddOp::create(*b, loc, thread, constant(1)));
+
+    Block *work = newBlock(), *done = newBlock();
+    Value any = LLVM::ICmpOp::create(*b, loc, LLVM::ICmpPredicate::slt, begin, end);
+    if (call.getPartition() == kernel::Partition::Panels)
+      any = LLVM::AndOp::create(*b, loc, any, LLVM::ICmpOp::create(*b, loc, LLVM::ICmpPredicate::sgt, count, constant(0)));
+    LLVM::CondBrOp::create(*b, loc, any, work, done);
+    b->setInsertionPointToStart(work);
+    store(begin, 0), store(end, 8);
+    if (failed(storeArguments(call, family, count))) return failure();
+    callByRows(callees, count, done);
+    b->setInsertionPointToStart(done);
+    return success();
+  }
+
+  /// Units of the whole call. Blocks: row blocks times kv heads; the block size is that of the kernel that will run.
+  Value unitsOf(kernel::CallOp call, Value count, MutableArrayRef<kernel::FuncOp> callees) {
+    if (call.getPartition() == kernel::Partition::Rows) return count;
+    if (call.getPartition() == kernel::Partition::Panels) return constant(call.getUnits());
+    Value block = constant(callees.back().getRowBlock());
+    for (kernel::FuncOp callee : llvm::reverse(callees.drop_back()))
+      block = LLVM::SelectOp::create(*b, loc, atMost(count, callee.getMaxRows()), constant(callee.getRowBlock()), block);
+    Value up = LLVM::SubOp::create(*b, loc, LLVM::AddOp::create(*b, loc, count, block), constant(1));
+    return LLVM::MulOp::create(*b, loc, LLVM::UDivOp::create(*b, loc, up, block), constant(call.getUnits()));
+  }
+
+  /// Where the share of thread t begins: units * t / threads.
+  Value share(Value units, Value t) {
+    return LLVM::UDivOp::create(*b, loc, LLVM::MulOp::create(*b, loc, units, t), threads);
+  }
+
+  LogicalResult storeArguments(kernel::CallOp call, kernel::Family family, Value count) {
+    if (family == kernel::Family::Matmul) {
+      store(count, offsetof(llmc_matmul_args, rows));
+      store(LLVM::ZeroOp::create(*b, loc, ptr), offsetof(llmc_matmul_args, bias));
+    } else {
+      store(batch, offsetof(llmc_rowwise_args, batch)); // the same place in all families but matmul
+      static_assert(offsetof(llmc_rowwise_args, batch) == offsetof(llmc_kv_append_args, batch) &&
+                    offsetof(llmc_rowwise_args, batch) == offsetof(llmc_attention_args, batch));
+    }
+    if (family == kernel::Family::KvAppend) {
+      store(constant(call.getLayerOffset()), offsetof(llmc_kv_append_args, layer_offset));
+      store(LLVM::ZeroOp::create(*b, loc, ptr), offsetof(llmc_kv_append_args, rope));
+    }
+    if (family == kernel::Family::Attention)
+      store(constant(call.getLayerOffset()), offsetof(llmc_attention_args, layer_offset));
+    for (auto [input, role] : llvm::zip(call.getInputs(), call.getOperandRoles().getAsRange<StringAttr>())) {
+      if (role.getValue() == "y") continue; // the buffer of a tied result
+      int64_t field = fieldOf(family, role.getValue());
+      if (field < 0) return call.emitError("has an input of unknown role ") << role;
+      FailureOr<Value> address = addressOf(input);
+      if (failed(address)) return call.emitError("reads a value that is neither packed nor planned");
+      store(*address, field);
+    }
+    if (int64_t field = resultField(family); field >= 0)
+      store(address(call.getLogitRows(), *call.getOffset(), call.getColumnOffset()), field);
+    return success();
+  }
+
+  void callByRows(MutableArrayRef<kernel::FuncOp> callees, Value count, Block *done) {
+    for (kernel::FuncOp callee : callees.drop_back()) {
+      Block *take = newBlock(), *next = newBlock();
+      LLVM::CondBrOp::create(*b, loc, atMost(count, callee.getMaxRows()), take, next);
+      b->setInsertionPointToStart(take);
+      callKernel(callee, done);
+      b->setInsertionPointToStart(next);
+    }
+    callKernel(callees.back(), done);
+  }
+
+  void callKernel(kernel::FuncOp callee, Block *done) {
+    LLVM::LLVMFuncOp &declaration = declared[callee];
+    if (!declaration) {
+      OpBuilder::InsertionGuard guard(*b);
+      b->setInsertionPoint(barrier);
+      declaration = LLVM::LLVMFuncOp::create(*b, callee.getLoc(), ("kernel_" + callee.getSymName()).str(), kernelType);
+    }
+    LLVM::CallOp::create(*b, loc, declaration, ValueRange{arguments});
+    LLVM::BrOp::create(*b, loc, ValueRange(), done);
+  }
+
+  //===- Values ----------------------------------------------------------------------===//
+  FailureOr<Value> addressOf(Value v) {
+    Operation *op = v.getDefiningOp();
+    if (auto get = dyn_cast_or_null<wq::GetPackedOp>(op))
+      if (auto packed = symbols->lookup<wq::PackedOp>(get.getPacked())) return at(weights, constant(packed.getOffset()));
+    if (auto call = dyn_cast_or_null<kernel::CallOp>(op); call && call.getOffset())
+      return address(call.getLogitRows(), *call.getOffset(), 0);
+    if (auto alloc = dyn_cast_or_null<kernel::AllocOp>(op); alloc && alloc.getOffset())
+      return address(false, *alloc.getOffset(), 0);
+    return failure();
+  }
+  Value address(bool logitRows, int64_t offset, int64_t column) {
+    Value scaled = LLVM::MulOp::create(*b, loc, logitRows ? logitCapacity : capacity, constant(offset));
+    if (column) scaled = LLVM::AddOp::create(*b, loc, scaled, constant(column));
+    return at(logitRows ? logitArena : arena, scaled);
+  }
+  Value at(Value base, Value offset) {
+    return LLVM::GEPOp::create(*b, loc, ptr, IntegerType::get(&getContext(), 8), base, ArrayRef<LLVM::GEPArg>{offset});
+  }
+  Value constant(int64_t value) { return LLVM::ConstantOp::create(*b, loc, i64, b->getI64IntegerAttr(value)); }
+  Value loadField(Type type, int64_t offset) { return LLVM::LoadOp::create(*b, loc, type, at(batch, constant(offset))); }
+  void store(Value value, int64_t offset) { LLVM::StoreOp::create(*b, loc, value, at(arguments, constant(offset))); }
+  Value atMost(Value count, int64_t limit) {
+    return LLVM::ICmpOp::create(*b, loc, LLVM::ICmpPredicate::sle, count, constant(limit));
+  }
+  Block *newBlock() {
+    OpBuilder::InsertionGuard guard(*b);
+    return b->createBlock(b->getInsertionBlock()->getParent());
+  }
+
+  SymbolTable *symbols = nullptr;
+  OpBuilder *b = nullptr;
+  Location loc = UnknownLoc::get(nullptr);
+  Type ptr, i64;
+  LLVM::LLVMFunctionType kernelType;
+  LLVM::LLVMFuncOp barrier;
+  Value batch, thread, threads, arguments, rows, capacity, logitCount, logitCapacity, arena, logitArena, weights;
+  DenseMap<Operation *, LLVM::LLVMFuncOp> declared; // lookup only
+};
+
+} // namespace
+} // namespace llmc

@@ -1,0 +1,91 @@
+// Which scheme each weight gets. Rules now; the measured choice replaces `schemeFor` and nothing else.
+#include "dialects/llm/Llm.h"
+#include "passes/Passes.h"
+#include "passes/support/Schemes.h"
+
+namespace llmc {
+#define GEN_PASS_DEF_WQASSIGN
+#include "passes/Passes.h.inc"
+
+using namespace mlir;
+using wq::SchemeAttr;
+
+namespace {
+
+/// What a weight is used for in @step.
+struct Use {
+  bool linear = false, embed = false, head = false;
+};
+
+struct WqAssign : impl::WqAssignBase<WqAssign> {
+  using WqAssignBase::WqAssignBase;
+
+  LogicalResult initialize(MLIRContext *) override {
+    return success();
+  }
+
+  void runOnOperation() override {
+    if (failed(checkOptions())) return signalPassFailure();
+    SymbolTable symbols(getOperation());
+    llvm::MapVector<llm::WeightOp, Use> uses = collectUses(symbols);
+    std::string mode = quantize;
+    if (mode == "auto") {
+      bool encoded = llvm::any_of(uses, [](auto &entry) { return isEncoded(entry.first); });
+      mode = encoded ? "keep" : "int4";
+    }
+    bool integers = false;
+    for (auto &[weight, use] : uses) {
+      SchemeAttr scheme = schemeFor(weight, use, mode);
+      weight->setAttr(kSchemeAttr, scheme);
+      integers |= use.linear && scheme.isInteger();
+    }
+    std::string mathMode = compute == "auto" ? (integers ? "int8" : "f32") : std::string(compute);
+    getOperation()->setAttr(kComputeAttr, StringAttr::get(&getContext(), mathMode));
+  }
+
+private:
+  static bool isEncoded(llm::WeightOp weight) {
+    return isa<wq::EncodedType>(weight.getTensorType().getElementType());
+  }
+
+  LogicalResult checkOptions() {
+    if (!llvm::is_contained({"auto", "keep", "int8", "int4"}, quantize.getValue()))
+      return getOperation().emitError("quantize: found '") << quantize << "', expected auto, keep, int8 or int4";
+    if (!llvm::is_contained({"auto", "f32", "int8"}, compute.getValue()))
+      return getOperation().emitError("compute: found '") << compute << "', expected auto, f32 or int8";
+    if (!llvm::is_contained({16, 32, 64, 128, 256}, groupSize.getValue()))
+      return getOperation().emitError("group-size: found ") << groupSize << ", expected 16, 32, 64, 128 or 256";
+    return success();
+  }
+
+  llvm::MapVector<llm::WeightOp, Use> collectUses(SymbolTable &symbols) {
+    llvm::MapVector<llm::WeightOp, Use> uses;
+    getOperation().walk([&](llm::GetWeightOp get) {
+      auto weight = symbols.lookup<llm::WeightOp>(get.getWeight());
+      if (!weight || weight.getTensorType().getRank() != 2) return;
+      Use &use = uses[weight];
+      for (Operation *user : get->getUsers()) {
+        use.embed |= isa<llm::EmbedOp>(user);
+        if (auto linear = dyn_cast<llm::LinearOp>(user)) {
+          use.linear = true;
+          use.head |= llvm::any_of(linear->getUsers(), [](Operation *u) { return isa<func::ReturnOp>(u); });
+        }
+      }
+    });
+    return uses;
+  }
+
+  SchemeAttr schemeFor(llm::WeightOp weight, Use use, StringRef mode) {
+    Type element = weight.getTensorType().getElementType();
+    if (mode == "keep")
+      return isEncoded(weight) ? wq::exactScheme(cast<wq::EncodedType>(element)) : wq::floatScheme(element);
+    bool sensitive = use.head || use.embed;
+    wq::Kind kind = mode == "int8" || sensitive ? wq::Kind::I8 : wq::Kind::I4;
+    int64_t group = sensitive && mode == "int4" ? std::min<int64_t>(groupSize, 32) : int64_t(groupSize);
+    return SchemeAttr::get(&getContext(), kind, group, wq::ScaleType::F16,
+                           asymmetric ? wq::Offset::ZeroPoint : wq::Offset::None);
+  }
+};
+
+} // namespace
+} // namespace llmc

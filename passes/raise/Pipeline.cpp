@@ -1,0 +1,26 @@
+#include "passes/raise/Raise.h"
+#include "mlir/Pass/PassRegistry.h"
+
+namespace llmc {
+namespace {
+#define GEN_PASS_REGISTRATION
+#include "passes/raise/RaisePasses.h.inc"
+} // namespace
+
+void buildRaisePipeline(mlir::OpPassManager &manager) {
+  manager.addPass(createRaiseSignature());
+  manager.addPass(createRaiseRmsNorm());
+  manager.addPass(createRaiseLinear());
+  manager.addPass(createRaiseEmbed());
+  manager.addPass(createRaiseRope());
+  manager.addPass(createRaiseAttention());
+  manager.addPass(createRaiseGatedMlp());
+  manager.addPass(createFinishRaise());
+}
+
+void registerRaisePasses() {
+  registerLlmcRaisePasses();
+  mlir::PassPipelineRegistration<>("llmc-raise", "all raising passes", buildRaisePipeline);
+}
+
+} // namespace llmc

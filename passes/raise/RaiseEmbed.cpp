@@ -1,0 +1,85 @@
+#include "passes/raise/Match.h"
+#include "passes/raise/Raise.h"
+
+namespace llmc {
+#define GEN_PASS_DEF_RAISEEMBED
+#include "passes/raise/RaisePasses.h.inc"
+
+using namespace mlir;
+using namespace raise;
+
+namespace {
+
+/// Whether a value is the tokens argument of @step, as [batch, tokens].
+bool isTokens(Value value) {
+  auto argument = dyn_cast<BlockArgument>(underRows(value));
+  return argument && argument != value && argument.getArgNumber() == 0;
+}
+
+void replaceByEmbed(PatternRewriter &rewriter, llm::OnnxNodeOp node, Value ids, const WeightSpec &spec) {
+  Value table = makeWeight(rewriter, node, spec);
+  auto type = rowsType(rewriter.getContext(), spec.type.getDimSize(1));
+  Value y = llm::EmbedOp::create(rewriter, node.getLoc(), type, toRows(rewriter, ids), table,
+                                 rewriter.getF32FloatAttr(1.0f));
+  replaceByRows(rewriter, node.getResult(0), y);
+  rewriter.eraseOp(node);
+}
+
+struct RaiseGather : OpRewritePattern<llm::OnnxNodeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
+    if (!isNode(node, "Gather") || !isTokens(node.getInputs()[1])) return failure();
+    if (intAttr(node, "axis", 0) != 0) return rewriter.notifyMatchFailure(node, "tokens gather along another axis than 0");
+    llm::OnnxTensorOp tensor = floatTensor(node.getInputs()[0], 2);
+    if (!tensor) return rewriter.notifyMatchFailure(node, "the table is not a float initialiser [V, H]");
+    WeightSpec spec;
+    spec.name = weightName(tensor.getName(), "");
+    spec.type = cast<RankedTensorType>(tensor.getType());
+    spec.storage = {tensor.getStorage()};
+    replaceByEmbed(rewriter, node, node.getInputs()[1], spec);
+    return success();
+  }
+};
+
+/// com.microsoft GatherBlockQuantized of UINT8 data: rows of codes with a scale for each block, as MatMulNBits has them.
+struct RaiseGatherBlockQuantized : OpRewritePattern<llm::OnnxNodeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
+    if (!isNode(node, "GatherBlockQuantized", kMicrosoft)) return failure();
+    if (!isTokens(node.getInputs()[1])) return rewriter.notifyMatchFailure(node, "the indices are not the tokens");
+    if (intAttr(node, "gather_axis", 0) != 0 || intAttr(node, "quantize_axis", 1) == 0)
+      return rewriter.notifyMatchFailure(node, "expected gather_axis 0 and quantize_axis 1");
+    if (operand(node, 3)) return rewriter.notifyMatchFailure(node, "a quantised table with zero points");
+    auto codes = node.getInputs()[0].getDefiningOp<llm::OnnxTensorOp>();
+    llm::OnnxTensorOp scales = floatTensor(node.getInputs()[2], 2);
+    if (!codes || !scales) return rewriter.notifyMatchFailure(node, "the table and scales are not initialisers");
+    auto type = cast<RankedTensorType>(codes.getType());
+    int64_t bits = intAttr(node, "bits", 4), block = intAttr(node, "block_size", 128);
+    if (!type.getElementType().isUnsignedInteger(8))
+      return rewriter.notifyMatchFailure(node, "a table of codes in two's complement (INT4), expected UINT8");
+    int64_t columns = type.getDimSize(1) * (8 / bits);
+    auto scaleType = cast<RankedTensorType>(scales.getType());
+    if (block > 256 || columns % block || scaleType.getDimSize(0) != type.getDimSize(0) ||
+        scaleType.getDimSize(1) != columns / block)
+      return rewriter.notifyMatchFailure(node, "rows of " + Twine(columns) + " and blocks of " + Twine(block) +
+                                                   ", expected whole blocks of 256 at most with a scale each");
+    Type element = scaleType.getElementType();
+    auto scale = element.isF16() ? wq::ScaleType::F16 : element.isBF16() ? wq::ScaleType::BF16 : wq::ScaleType::F32;
+    WeightSpec spec;
+    spec.name = weightName(codes.getName(), "");
+    auto encoded = wq::EncodedType::get(getContext(), wq::Encoding::MatMulNBits, bits, block, scale, false);
+    spec.type = RankedTensorType::get({type.getDimSize(0), columns}, encoded);
+    spec.storage = {codes.getStorage(), scales.getStorage()};
+    replaceByEmbed(rewriter, node, node.getInputs()[1], spec);
+    return success();
+  }
+};
+
+struct RaiseEmbed : impl::RaiseEmbedBase<RaiseEmbed> {
+  void runOnOperation() override {
+    if (failed(applyRaise<RaiseGather, RaiseGatherBlockQuantized>(getOperation(), getArgument()))) signalPassFailure();
+  }
+};
+
+} // namespace
+} // namespace llmc

@@ -1,0 +1,73 @@
+// The manual of the passes that turn the nodes of an ONNX graph into llm ops: needs, leaves, refuses.
+// Between nodes that are raised and nodes that are not, builtin.unrealized_conversion_cast stands for "the same rows":
+// [batch, tokens, C] of any float type as [M, C] f32, [batch, tokens] i64 as [M] i32. Pairs of them fold away.
+#ifndef LLMC_RAISE_PASSES
+#define LLMC_RAISE_PASSES
+include "mlir/Pass/PassBase.td"
+
+def RaiseSignature : Pass<"llmc-raise-signature", "mlir::ModuleOp"> {
+  let summary = "@step takes tokens, positions and logit rows";
+  let description = [{
+    Needs @step of an imported graph (arguments named by `llm.name`); leaves others as they are. Leaves three new arguments, in front; input_ids and
+    position_ids are read from them.
+    Refuses (error): no input_ids of integers [batch, tokens] (a graph that begins at inputs_embeds).
+  }];
+}
+def RaiseLinear : Pass<"llmc-raise-linear", "mlir::ModuleOp"> {
+  let summary = "MatMul and MatMulNBits with a weight become llm.linear";
+  let description = [{
+    Leaves llm.linear, and llm.weight symbols: of a [K, N] float `transposed`, of MatMulNBits one of
+    `!wq.encoded<matmul_nbits>`, with a bias if it has one. An Add of a vector to a linear becomes its bias.
+    Refuses (remark): the weight is not an initialiser; an element type that is not F32, F16 or BF16; MatMulNBits of 2
+    bits, with float zero points, with g_idx, or with blocks of more than 256.
+  }];
+}
+def RaiseEmbed : Pass<"llmc-raise-embed", "mlir::ModuleOp"> {
+  let summary = "Gather of rows of a table by tokens becomes llm.embed";
+  let description = [{
+    Needs llmc-raise-signature. Also com.microsoft GatherBlockQuantized of UINT8 data (as MatMulNBits).
+    Refuses (remark): the table is not an initialiser; another axis; zero points; INT4 (two's complement).
+  }];
+}
+def RaiseRmsNorm : Pass<"llmc-raise-rms-norm", "mlir::ModuleOp"> {
+  let summary = "root-mean-square norms, fused with a residual or decomposed, become llm.rms_norm";
+  let description = [{
+    SimplifiedLayerNormalization and RMSNormalization; com.microsoft SkipSimplifiedLayerNormalization (llm.add and the
+    norm); and what torch.onnx writes: Mul(weight, Div(x, Sqrt(Add(ReduceMean(Pow(x, 2)), epsilon)))), with Mul of a
+    reciprocal in place of Div, and casts. Adds of two activations become llm.add and casts between floats disappear:
+    activations are f32.
+    Refuses (remark): a weight that is not an initialiser; another axis or exponent; an epsilon that is not a positive
+    number.
+  }];
+}
+def RaiseRope : Pass<"llmc-raise-rope", "mlir::ModuleOp"> {
+  let summary = "com.microsoft RotaryEmbedding becomes llm.rope";
+  let description = [{
+    Needs the `rope` that the importer found in the tables. The number of heads is that of the attention that reads it.
+    Refuses (remark): tables that are not a rotary embedding; other positions than position_ids; a scale; packed batches.
+  }];
+}
+def RaiseAttention : Pass<"llmc-raise-attention", "mlir::ModuleOp"> {
+  let summary = "com.microsoft GroupQueryAttention becomes llm.rope and llm.attention over the cache";
+  let description = [{
+    Needs llmc-raise-linear and -signature. A packed QKV linear is split into three whose weights are rows of the same
+    storage. past_* and present_* disappear into the cache: the return then names the past_* arguments.
+    Refuses (remark): softcap, smooth softmax, sinks, an attention bias, a quantised or sliding cache; seqlens_k that is
+    not the sum of attention_mask minus one; a cache that is not the graph's own.
+  }];
+}
+def RaiseGatedMlp : Pass<"llmc-raise-gated-mlp", "mlir::ModuleOp"> {
+  let summary = "Mul(Mul(gate, Sigmoid(gate)), up) becomes llm.gated_mul silu";
+  let description = [{
+    Refuses (remark): the Sigmoid is of another value than it is multiplied with.
+  }];
+}
+def FinishRaise : Pass<"llmc-finish-raise", "mlir::ModuleOp"> {
+  let summary = "the canonical form: only llm ops, symbols in the order of use, logits of the wanted rows only";
+  let description = [{
+    Needs llmc-raise-signature. Leaves `@step(%tokens, %positions, %logit_rows)` as dialects/llm/Decoder.h builds it, with the module's sizes. The
+    selection of rows is moved above the final norm.
+    Refuses (error): a node that nothing has raised, with the reason; an output other than logits and the cache.
+  }];
+}
+#endif

@@ -1,0 +1,68 @@
+#include "passes/select/Descriptors.h"
+#include "passes/support/Formats.h"
+
+namespace llmc {
+
+static constexpr const char *kRowwiseNames[] = {"RmsNorm", "Glu", "Quantize", "Add", "Embed", "GatherRows", "RopeTable"};
+
+llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
+
+MatmulDesc toDesc(kernel::MatmulAttr a, int64_t minRows, int64_t maxRows) {
+  MatmulDesc d;
+  d.n = a.getN(), d.k = a.getK(), d.w = toWeightFormat(a.getW());
+  d.x = a.getQ8() ? RowFormat::Q8 : RowFormat::F32;
+  d.bias = a.getBias(), d.accumulate = a.getAccumulate();
+  d.minRows = minRows, d.maxRows = maxRows, d.xStride = a.getXStride(), d.yStride = a.getYStride();
+  return d;
+}
+
+RowwiseDesc toDesc(kernel::RowwiseAttr a) {
+  RowwiseDesc d;
+  const auto *name = llvm::find(kRowwiseNames, a.getOp());
+  d.op = RowwiseOp(name - std::begin(kRowwiseNames));
+  d.columns = a.getColumns(), d.out = a.getQ8Out() ? RowFormat::Q8 : RowFormat::F32;
+  d.xStride = a.getXStride(), d.yStride = a.getYStride();
+  d.epsilon = a.getEpsilon(), d.activation = Activation(a.getActivation());
+  if (a.getW()) d.w = toWeightFormat(a.getW());
+  d.scale = a.getScale();
+  if (a.getDynamicMax()) d.rope = RopeKind::Dynamic;
+  d.ropeBase = a.getDynamicBase(), d.ropeFactor = a.getDynamicFactor(), d.ropeMaxPositions = a.getDynamicMax();
+  return d;
+}
+
+AttentionDesc toDesc(kernel::AttentionAttr a, int64_t minRows, int64_t maxRows, int64_t rowBlock) {
+  AttentionDesc d;
+  d.heads = a.getHeads(), d.kvHeads = a.getKvHeads(), d.headDim = a.getHeadDim();
+  d.kv = a.getKvBits() == 16 ? KvType::F16 : KvType::F32;
+  d.scale = a.getScale(), d.ropeDim = a.getRopeDim();
+  d.rope = !a.getRopeDim() ? RopeStyle::None : a.getInterleaved() ? RopeStyle::Interleaved : RopeStyle::Half;
+  d.pageBytes = a.getPageBytes(), d.window = a.getWindow();
+  d.qkvStride = a.getQkvStride(), d.ropeStride = a.getRopeStride(), d.yStride = a.getYStride();
+  d.minRows = minRows, d.maxRows = maxRows, d.rowBlock = rowBlock;
+  return d;
+}
+
+template <typename Desc>
+static llvm::Expected<Code> emitRow(llvm::StringRef row, const Desc &desc, const Target &target) {
+  for (const Kernel<Desc> &kernel : kernelTable<Desc>())
+    if (kernel.name == row) {
+      if (Refusal reason = refusal(kernel, desc, target)) return llvm::createStringError(row.str() + ": " + *reason);
+      return kernel.emit(desc, target);
+    }
+  return llvm::createStringError("found kernel '" + row.str() + "', expected a name that llmc-kernel list prints");
+}
+
+llvm::Expected<Code> emitKernel(kernel::FuncOp func, const Target &target) {
+  int64_t minRows = func.getMinRows(), maxRows = func.getMaxRows(), rowBlock = func.getRowBlock();
+  mlir::Attribute descriptor = func.getDescriptor();
+  if (auto matmul = mlir::dyn_cast<kernel::MatmulAttr>(descriptor))
+    return emitRow(func.getRow(), toDesc(matmul, minRows, maxRows), target);
+  if (auto rowwise = mlir::dyn_cast<kernel::RowwiseAttr>(descriptor))
+    return emitRow(func.getRow(), toDesc(rowwise), target);
+  auto attention = mlir::cast<kernel::AttentionAttr>(descriptor);
+  AttentionDesc desc = toDesc(attention, minRows, maxRows, rowBlock);
+  if (func.getFamily() == kernel::Family::KvAppend) return emitRow(func.getRow(), KvAppendDesc{desc}, target);
+  return emitRow(func.getRow(), desc, target);
+}
+
+} // namespace llmc

@@ -1,0 +1,18 @@
+// kernel dialect descriptors as codegen's structs, for selection and emission.
+#pragma once
+#include "codegen/Kernel.h"
+#include "dialects/kernel/Kernel.h"
+
+namespace llmc {
+
+MatmulDesc toDesc(kernel::MatmulAttr attr, int64_t minRows, int64_t maxRows);
+RowwiseDesc toDesc(kernel::RowwiseAttr attr);
+AttentionDesc toDesc(kernel::AttentionAttr attr, int64_t minRows, int64_t maxRows, int64_t rowBlock);
+
+/// "RmsNorm": as #kernel.rowwise spells the op.
+llvm::StringRef rowwiseOpName(RowwiseOp op);
+
+/// Emits the kernel that a kernel.func names, or says why it can't.
+llvm::Expected<Code> emitKernel(kernel::FuncOp func, const Target &target);
+
+} // namespace llmc

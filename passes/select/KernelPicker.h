@@ -1,0 +1,39 @@
+// Looks kernels up in the catalogue and declares them as kernel.func, once each.
+#pragma once
+#include "passes/select/Descriptors.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include <map>
+
+namespace llmc {
+
+class KernelPicker {
+public:
+  /// Declares kernels before `step`, for `target`; refusals are reported as remarks of `pass`.
+  KernelPicker(mlir::func::FuncOp step, const Target &target, llvm::StringRef pass)
+      : step(step), target(target), pass(pass) {}
+
+  /// Callees for all row counts, by ascending max_rows. No kernel accepting is an error at `loc` with all reasons.
+  mlir::FailureOr<mlir::ArrayAttr> matmul(mlir::Location loc, kernel::MatmulAttr attr);
+  mlir::FailureOr<mlir::ArrayAttr> rowwise(mlir::Location loc, kernel::RowwiseAttr attr);
+  mlir::FailureOr<mlir::ArrayAttr> kvAppend(mlir::Location loc, kernel::AttentionAttr attr);
+  mlir::FailureOr<mlir::ArrayAttr> attention(mlir::Location loc, kernel::AttentionAttr attr);
+
+private:
+  struct RowClass {
+    int64_t minRows, maxRows, rowBlock;
+  };
+  /// `describe(rowClass)` is the descriptor; neighbouring classes with one portable kernel become one.
+  template <typename Describe>
+  mlir::FailureOr<mlir::ArrayAttr> pickClasses(mlir::Location loc, kernel::Family family, mlir::Attribute attr,
+                                               llvm::ArrayRef<RowClass> classes, Describe describe);
+  mlir::FlatSymbolRefAttr declare(mlir::Location loc, kernel::Family family, llvm::StringRef row, mlir::Attribute attr,
+                                  RowClass rows);
+
+  mlir::func::FuncOp step;
+  const Target &target;
+  llvm::StringRef pass;
+  std::map<std::string, std::string> symbols; // row, rows and descriptor as text -> symbol
+  std::map<std::string, int> counts;          // row -> how many symbols it has
+};
+
+} // namespace llmc

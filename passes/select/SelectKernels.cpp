@@ -1,0 +1,240 @@
+// From ops to calls of catalogue kernels. Each lowering below says what the op needs; `KernelPicker` finds the rows.
+#include "dialects/llm/Llm.h"
+#include "llmc_kernel.h"
+#include "passes/Passes.h"
+#include "passes/select/KernelPicker.h"
+#include "passes/support/Formats.h"
+#include "passes/support/Schemes.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace llmc {
+#define GEN_PASS_DEF_SELECTKERNELS
+#include "passes/Passes.h.inc"
+
+using namespace mlir;
+
+namespace {
+
+RankedTensorType rowsOf(Value v) { return cast<RankedTensorType>(v.getType()); }
+int64_t columnsOf(Value v) { return rowsOf(v).getDimSize(1); }
+
+/// Bytes per row of a value in the arena. f32 rows hold whole panels: a matmul writes 64 columns at a time.
+int64_t strideOf(RankedTensorType type) {
+  int64_t columns = type.getDimSize(1);
+  return rowFormat(type) == RowFormat::Q8 ? rowStride(RowFormat::Q8, columns)
+                                          : rowStride(RowFormat::F32, roundUp(columns, kPanel));
+}
+
+wq::SchemeAttr schemeOf(Value packed) { return cast<wq::PackedType>(rowsOf(packed).getElementType()).getScheme(); }
+
+struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
+  using SelectKernelsBase::SelectKernelsBase;
+
+  void runOnOperation() override {
+    step = getOperation().lookupSymbol<func::FuncOp>(llm::kStep);
+    if (!step) {
+      getOperation().emitError("expects @step");
+      return signalPassFailure();
+    }
+    llvm::Expected<Target> found = findTarget(target);
+    if (!found) {
+      getOperation().emitError(llvm::toString(found.takeError()));
+      return signalPassFailure();
+    }
+    KernelPicker picker(step, *found, getArgument());
+    pick = &picker;
+    planPages();
+    OpBuilder b(&getContext());
+    builder = &b;
+    for (Operation &op : llvm::make_early_inc_range(step.getOps())) {
+      b.setInsertionPoint(&op);
+      if (failed(lower(&op))) return signalPassFailure();
+    }
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(step.front())))
+      if (isa<llm::LlmDialect>(op.getDialect()) || isa<wq::LinearOp, wq::QuantizeRowsOp>(op)) op.erase();
+    getOperation()->setAttr(kTarget, b.getStringAttr(target));
+    getOperation()->setAttr(kKvBits, b.getI64IntegerAttr(kvBits()));
+    getOperation()->setAttr(kPageBytes, b.getI64IntegerAttr(pageBytes));
+  }
+
+private:
+  int64_t kvBits() { return kvType == "f32" ? 32 : 16; }
+
+  /// The place of each layer in a KV page.
+  void planPages() {
+    step.walk([&](llm::AttentionKvOp op) {
+      int64_t bytes = 2 * op.getKvHeads() * LLMC_PAGE_POSITIONS * op.getHeadDim() * kvBits() / 8;
+      layerOffsets[op] = pageBytes;
+      pageBytes = roundUp(pageBytes + bytes, kAlign);
+    });
+  }
+
+  LogicalResult lower(Operation *op) {
+    return TypeSwitch<Operation *, LogicalResult>(op)
+        .Case<llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::GluOp, llm::AddOp, llm::SelectRowsOp,
+              wq::QuantizeRowsOp, wq::LinearOp, llm::AttentionKvOp, llm::ConcatColumnsOp>(
+            [&](auto typed) { return lowerOp(typed); })
+        .Case<wq::GetPackedOp, func::ReturnOp, kernel::CallOp, kernel::AllocOp>([](auto) { return success(); })
+        .Default([](Operation *other) { return other->emitError("no kernel computes ") << other->getName(); });
+  }
+
+  //===- Rowwise ---------------------------------------------------------------===//
+  struct Rowwise {
+    RowwiseOp op;
+    float epsilon = 0, scale = 1;
+    int64_t activation = 0;
+    wq::SchemeAttr w;
+    llm::RopeAttr rope;
+  };
+
+  LogicalResult rowwise(Operation *op, Rowwise r, SmallVector<Value> inputs, SmallVector<StringRef> roles,
+                        bool logitRows) {
+    auto type = cast<RankedTensorType>(op->getResult(0).getType());
+    int64_t xStride = !roles.empty() && roles[0] == "x" ? strideOf(rowsOf(inputs[0])) : 0;
+    bool dynamic = r.rope && r.rope.getDynamicMax();
+    auto attr = kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(r.op), type.getDimSize(1),
+                                         rowFormat(type) == RowFormat::Q8, xStride, strideOf(type), r.epsilon,
+                                         r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
+                                         dynamic ? r.rope.getDynamicBase() : F32(0),
+                                         dynamic ? r.rope.getDynamicFactor() : F32(1));
+    FailureOr<ArrayAttr> callees = pick->rowwise(op->getLoc(), attr);
+    if (failed(callees)) return failure();
+    replace(op, call(op->getLoc(), type, inputs, roles, *callees, kernel::Partition::Rows, 1, logitRows));
+    return success();
+  }
+
+  LogicalResult lowerOp(llm::EmbedOp op) {
+    return rowwise(op, {.op = RowwiseOp::Embed, .scale = op.getScale().convertToFloat(), .w = schemeOf(op.getTable())},
+                   {op.getTable()}, {"w"}, false);
+  }
+  LogicalResult lowerOp(llm::RopeTableOp op) {
+    return rowwise(op, {.op = RowwiseOp::RopeTable, .scale = op.getRope().getScale(), .rope = op.getRope()},
+                   {op.getInvFreq()}, {"w"}, false);
+  }
+  LogicalResult lowerOp(llm::RmsNormOp op) {
+    return rowwise(op, {.op = RowwiseOp::RmsNorm, .epsilon = op.getEpsilon().convertToFloat()},
+                   {op.getX(), op.getWeight()}, {"x", "w"}, onLogitRows(op.getX()));
+  }
+  LogicalResult lowerOp(llm::GluOp op) {
+    return rowwise(op, {.op = RowwiseOp::Glu, .activation = int64_t(op.getActivation())}, {op.getX()}, {"x"},
+                   onLogitRows(op.getX()));
+  }
+  LogicalResult lowerOp(llm::AddOp op) {
+    return rowwise(op, {.op = RowwiseOp::Add}, {op.getA(), op.getB()}, {"x", "w"}, onLogitRows(op.getA()));
+  }
+  LogicalResult lowerOp(llm::SelectRowsOp op) {
+    return rowwise(op, {.op = RowwiseOp::GatherRows}, {op.getX()}, {"x"}, true);
+  }
+  LogicalResult lowerOp(wq::QuantizeRowsOp op) {
+    return rowwise(op, {.op = RowwiseOp::Quantize}, {op.getX()}, {"x"}, onLogitRows(op.getX()));
+  }
+
+  //===- Matmul ------------------------------------------------------------------===//
+  LogicalResult lowerOp(wq::LinearOp op) {
+    auto type = cast<RankedTensorType>(op.getType());
+    Value destination = op.getResidual();
+    int64_t columnOffset = 0, yStride = strideOf(type);
+    llm::ConcatColumnsOp concat;
+    if (op->hasOneUse()) concat = dyn_cast<llm::ConcatColumnsOp>(*op->user_begin());
+    if (concat) {
+      std::tie(destination, columnOffset) = partOf(concat, op.getY());
+      yStride = joinedStride(concat);
+    }
+    auto attr = kernel::MatmulAttr::get(&getContext(), type.getDimSize(1), columnsOf(op.getX()), schemeOf(op.getW()),
+                                        rowFormat(rowsOf(op.getX())) == RowFormat::Q8, bool(op.getBias()),
+                                        bool(op.getResidual()), strideOf(rowsOf(op.getX())), yStride);
+    FailureOr<ArrayAttr> callees = pick->matmul(op.getLoc(), attr);
+    if (failed(callees)) return failure();
+    SmallVector<Value> inputs = {op.getX(), op.getW()};
+    SmallVector<StringRef> roles = {"x", "w"};
+    if (op.getBias()) inputs.push_back(op.getBias()), roles.push_back("bias");
+    if (destination) inputs.push_back(destination), roles.push_back("y");
+    auto result = concat ? cast<RankedTensorType>(destination.getType()) : type;
+    kernel::CallOp c = call(op.getLoc(), result, inputs, roles, *callees, kernel::Partition::Panels,
+                            roundUp(type.getDimSize(1), kPanel) / kPanel, onLogitRows(op.getX()));
+    c.setRowBytes(yStride);
+    c.setColumnOffset(columnOffset);
+    if (destination) c.setTied(int64_t(inputs.size()) - 1);
+    if (concat) joined[concat] = c.getY();
+    else replace(op, c);
+    return success();
+  }
+
+  /// Row stride of a buffer whose parts are written one after the other: the last may overhang by part of a panel.
+  int64_t joinedStride(llm::ConcatColumnsOp concat) {
+    int64_t last = columnsOf(concat.getParts().back());
+    return rowStride(RowFormat::F32, columnsOf(concat.getY()) - last + roundUp(last, kPanel));
+  }
+
+  /// The buffer that the parts of `concat` are written to, and where `part` goes in each row. Parts are written in
+  /// order: a part's last panel may spill into the next part, which is then written over it.
+  std::pair<Value, int64_t> partOf(llm::ConcatColumnsOp concat, Value part) {
+    Value &buffer = joined[concat];
+    if (!buffer) buffer = kernel::AllocOp::create(*builder, concat.getLoc(), concat.getType(), joinedStride(concat), IntegerAttr());
+    int64_t offset = 0;
+    for (Value p : concat.getParts()) {
+      if (p == part) break;
+      offset += columnsOf(p) * 4;
+    }
+    return {buffer, offset};
+  }
+
+  LogicalResult lowerOp(llm::ConcatColumnsOp op) {
+    for (Value part : op.getParts())
+      if (!part.getDefiningOp<wq::LinearOp>())
+        return op.emitError("no kernel copies columns: expected every part to be a linear with one use");
+    op.replaceAllUsesWith(joined[op]);
+    return success();
+  }
+
+  //===- Attention ------------------------------------------------------------------===//
+  LogicalResult lowerOp(llm::AttentionKvOp op) {
+    auto type = cast<RankedTensorType>(op.getType());
+    auto definition = op.getQkv().getDefiningOp<kernel::CallOp>();
+    int64_t qkvStride = definition ? definition.getRowBytes() : strideOf(rowsOf(op.getQkv()));
+    llm::RopeAttr rope = op.getRopeAttr();
+    auto attr = kernel::AttentionAttr::get(
+        &getContext(), op.getHeads(), op.getKvHeads(), op.getHeadDim(), kvBits(), F32(op.getScale().convertToFloat()),
+        rope ? rope.getDim() : 0, rope && rope.getStyle() == llm::RopeStyle::Interleaved, pageBytes, qkvStride,
+        op.getTable() ? strideOf(rowsOf(op.getTable())) : 0, strideOf(type), op.getWindow());
+    FailureOr<ArrayAttr> append = pick->kvAppend(op.getLoc(), attr), attend = pick->attention(op.getLoc(), attr);
+    if (failed(append) || failed(attend)) return failure();
+    SmallVector<Value> inputs = {op.getQkv()};
+    SmallVector<StringRef> roles = {"qkv"};
+    if (op.getTable()) inputs.push_back(op.getTable()), roles.push_back("rope");
+    kernel::CallOp appended = call(op.getLoc(), rowsOf(op.getQkv()), inputs, roles, *append, kernel::Partition::Rows, 1, false);
+    appended.setRowBytes(qkvStride);
+    appended.setTied(0);
+    kernel::CallOp attended = call(op.getLoc(), type, {appended.getY()}, {"q"}, *attend, kernel::Partition::Blocks,
+                                   op.getKvHeads(), false);
+    for (kernel::CallOp c : {appended, attended}) c.setLayerOffset(layerOffsets.lookup(op));
+    replace(op, attended);
+    return success();
+  }
+
+  //===- Building -------------------------------------------------------------------===//
+  kernel::CallOp call(Location loc, RankedTensorType type, ValueRange inputs, ArrayRef<StringRef> roles,
+                      ArrayAttr callees, kernel::Partition partition, int64_t units, bool logitRows) {
+    auto c = kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition,
+                                    units, logitRows, /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0,
+                                    strideOf(type), /*offset=*/IntegerAttr());
+    return c;
+  }
+  void replace(Operation *op, kernel::CallOp c) { op->getResult(0).replaceAllUsesWith(c.getY()); }
+
+  /// Whether the rows of v are the wanted logits' rows.
+  static bool onLogitRows(Value v) {
+    auto c = v.getDefiningOp<kernel::CallOp>();
+    return c && c.getLogitRows();
+  }
+
+  func::FuncOp step;
+  KernelPicker *pick = nullptr;
+  OpBuilder *builder = nullptr;
+  int64_t pageBytes = 0;
+  DenseMap<Operation *, int64_t> layerOffsets; // lookup only
+  DenseMap<Operation *, Value> joined;         // concat_columns -> its buffer after the last part; lookup only
+};
+
+} // namespace
+} // namespace llmc

@@ -1,0 +1,136 @@
+/* internal.h: what the files of the runtime share. Nothing here is seen outside an artifact. C and C++ (tests). */
+#ifndef LLMC_INTERNAL_H
+#define LLMC_INTERNAL_H
+#include "llmc.h"
+#include "llmc_artifact.h"
+#include <pthread.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Both are written by the compiler. llmc_artifact is exported: the artifact is linked with -Bsymbolic (or defines it
+ * as protected), so that each artifact in a process sees its own. */
+extern const struct llmc_artifact llmc_artifact;
+extern const struct llmc_model_constants llmc_model_constants;
+
+struct llmcFile;
+struct llmcTeam;
+
+enum { kHugePage = 2 << 20, kMaxThreads = 1024, kLine = 64 };
+
+/* ---- api.c: errors and memory ---- */
+
+/* Fills `error` (may be null) and returns `code`. */
+int llmcFail(llmc_error *error, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Zeroed memory of llmcMapSize(bytes), from 2 MB up aligned to 2 MB and advised to be huge pages; null if none. */
+void *llmcMap(uint64_t bytes, bool huge);
+void llmcUnmap(void *memory, uint64_t bytes, bool huge);
+/* `bytes` rounded up to what llmcMap takes: 2 MB, or one page if small or not huge. */
+uint64_t llmcMapSize(uint64_t bytes, bool huge);
+/* Makes all pages present now (their contents must be zero); false if there is no memory. */
+bool llmcPopulate(void *memory, uint64_t bytes);
+
+struct llmc_model {
+  int references; /* the opener's and each context's; atomic */
+  const struct llmc_variant *variant;
+  const char *weights;
+  struct llmcFile *file; /* null if the weights came from memory */
+};
+void llmcRetain(llmc_model *model);
+
+/* ---- file.c ---- */
+
+/* Maps the file that this code was loaded from, after checking it against llmc_artifact. */
+int llmcFileOpen(struct llmcFile **file, uint32_t prefetch, llmc_error *error);
+void llmcFileClose(struct llmcFile *file);
+/* Start of the mapped file; its offset 0 is 2 MB aligned. */
+const char *llmcFileData(const struct llmcFile *file);
+
+/* ---- cpu.c ---- */
+
+/* The subset of `wanted` (bits of enum Feature, codegen/Target.h) that this CPU and operating system have. Asks the
+ * system for the permission to use AMX if `wanted` has it. */
+uint64_t llmcCpuFeatures(uint64_t wanted);
+/* Names of `features`, "avx2, fma", cut at `size`; a bit that this runtime does not know is "feature 40". */
+void llmcFeatureNames(uint64_t features, char *text, size_t size);
+/* Name of bit `bit`, or null. */
+const char *llmcFeatureName(unsigned bit);
+
+/* ---- topology.c ---- */
+
+/* CPUs that this thread may run on, those of different cores first; returns how many (at most `capacity` are written).
+ * `root` is put before every path that is read: "" or a directory in tests. */
+int llmcAllowedCpus(const char *root, int32_t *cpus, int capacity);
+/* CPUs' worth of time that cgroups (v1 or v2, this group and all above it) allow; 0 if there is no limit. */
+double llmcCpuQuota(const char *root);
+/* Threads to use when the user does not say. */
+int llmcDefaultThreads(int allowedCpus, double quota);
+
+/* ---- threads.c ---- */
+
+/* pthread_create of a thread that takes none of the host's signals. */
+int llmcStartThread(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+/* Bytes of a team of `threads`, stacks included. */
+uint64_t llmcTeamBytes(int64_t threads);
+/* Starts threads-1 threads in `memory` (zeroed, page aligned, of llmcTeamBytes). `pin`: as in llmc_context_options. */
+int llmcTeamStart(struct llmcTeam **team, void *memory, int64_t threads, uint32_t pin, llmc_error *error);
+/* Runs step(batch, i, threads) for all i; the caller is i = 0. Sets batch->barrier. */
+void llmcTeamRun(struct llmcTeam *team, llmc_step_fn step, struct llmc_batch *batch);
+void llmcTeamStop(struct llmcTeam *team);
+/* Called by the compiled step: returns when all threads of the team have called it. */
+void llmc_step_barrier(const struct llmc_batch *batch, int64_t thread, int64_t threads);
+
+/* ---- kv.c: the page pool and the sequences in it ---- */
+
+/* Pages that no sequence uses are in freePages[0, freeCount). A page has as many references as sequences use it. */
+struct llmcKv {
+  int64_t pageBytes, pageCount, freeCount, maxSequences, pagesPerSequence, maxContext, alive;
+  char *pages;
+  int32_t *freePages, *references; /* [pageCount] */
+  int32_t *lengths;                /* [maxSequences]; -1: no such sequence */
+  int32_t **tables;                /* [maxSequences] -> [pagesPerSequence] */
+};
+
+/* Tokens of one step by sequence. */
+struct llmcGroups {
+  int64_t count;
+  int32_t *sequence; /* [count], in order of first appearance */
+  int32_t *tokens;   /* [maxSequences] tokens of each sequence; 0 if it has none */
+  uint8_t *copies;   /* [count] its last page is copied before it is written; scratch of llmcKvAppend */
+};
+
+/* Sets up an empty pool over zeroed arrays. */
+void llmcKvInit(struct llmcKv *kv);
+/* Makes room: afterwards lengths and tables include the new tokens and every page that will be written has one owner.
+ * On error nothing has changed. */
+int llmcKvAppend(struct llmcKv *kv, const struct llmcGroups *groups, llmc_error *error);
+bool llmcKvHas(const struct llmcKv *kv, int32_t sequence);
+
+/* ---- context.c and step.c ---- */
+
+struct llmcLimits {
+  int64_t rows, logitRows, positions, sequences, threads, pages, pagesPerSequence;
+};
+
+struct llmc_context {
+  llmc_model *model;
+  struct llmcLimits limits;
+  llmc_memory_plan plan;
+  struct llmcKv kv;
+  struct llmcGroups groups;
+  struct llmcTeam *team;
+  struct llmc_batch batch;
+  char *arena, *logitArena;
+  /* [rows]: of the batch; tokenRow[i] is the row of input token i, rowWanted[r] and rowLogit[r] are by row */
+  int32_t *tokens, *positions, *rowSequence, *tokenRow, *rowLogit;
+  uint8_t *rowWanted;
+  int32_t *logitRows, *logitOrder; /* [logitRows]; logitOrder[i]: place of the i-th wanted token in logitRows */
+  int32_t *nextRow;                /* [sequences] */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,163 @@
+// The portable rowwise kernels against the scalar reference: every op, activation and rope kind; tails of the columns.
+#include "codegen/kernels/rowwise/Reference.h"
+#include "test/codegen/PortableFixtures.h"
+
+namespace llmc::test {
+namespace {
+
+constexpr int64_t kRows = 5;
+
+/// A batch of kRows rows of two sequences, the second past the rope's original context.
+struct Batch {
+  int32_t tokens[kRows] = {0, 63, 64, 99, 17}, positions[kRows] = {0, 1, 2, 4095, 4096},
+          sequences[kRows] = {0, 0, 0, 1, 1};
+  int32_t lengths[2] = {3, 4097}, logitRows[kRows] = {4, 0, 3, 3, 1};
+  llmc_batch batch = {};
+  Batch() {
+    batch.rows = batch.capacity = batch.logit_count = kRows;
+    batch.tokens = tokens, batch.positions = positions, batch.sequences = sequences, batch.lengths = lengths;
+    batch.logit_rows = logitRows;
+  }
+};
+
+/// A q8 row's codes may differ by one where rounding of the value was close to a tie; the rest follows from them.
+void expectQ8RowClose(const char *actual, const char *expected, int64_t k, const std::string &what) {
+  for (int64_t c = 0; c < q8PaddedK(k); ++c) ASSERT_LE(std::abs(actual[c] - expected[c]), 1) << what << " code " << c;
+  auto *scales = reinterpret_cast<const float *>(actual + q8ScaleOffset(k));
+  auto *sums = reinterpret_cast<const int32_t *>(actual + q8SumOffset(k));
+  auto *halfSums = reinterpret_cast<const int32_t *>(actual + q8HalfSumOffset(k));
+  for (int64_t block = 0; block < q8PaddedK(k) / kActivationBlock; ++block) {
+    float expectedScale = reinterpret_cast<const float *>(expected + q8ScaleOffset(k))[block];
+    ASSERT_TRUE(isClose(scales[block], expectedScale, 1e-5f))
+        << what << " scale " << block << " is " << scales[block] << ", expected " << expectedScale;
+    int32_t halves[2] = {0, 0};
+    for (int64_t i = 0; i < kActivationBlock; ++i) halves[i / 16] += actual[block * kActivationBlock + i];
+    ASSERT_EQ(halfSums[2 * block], halves[0]) << what;
+    ASSERT_EQ(halfSums[2 * block + 1], halves[1]) << what;
+    ASSERT_EQ(sums[block], halves[0] + halves[1]) << what;
+  }
+}
+
+/// Runs all rows, and again one by one; compares with the reference.
+void check(RowwiseDesc d, const void *x, const void *w, float bound, const std::string &what) {
+  Batch rows;
+  d.yStride = rowStride(d.out, d.columns);
+  GuardedBuffer y(kRows * d.yStride), expected(y.size), split(y.size);
+  for (const Target &target : runnableTargets()) {
+    auto kernel = compilePortable(kPortableRowwise, d, target);
+    ASSERT_TRUE(kernel);
+    for (const GuardedBuffer *buffer : {&y, &expected, &split}) memset(buffer->as(), 0x5a, buffer->size);
+    llmc_rowwise_args args = {0, kRows, &rows.batch, x, w, y.as()};
+    kernel->function(&args);
+    llmc_rowwise_args reference = args;
+    reference.y = expected.as();
+    referenceRowwise(d, reference);
+    std::string where = what + " " + target.name + " columns " + std::to_string(d.columns);
+    if (d.out == RowFormat::Q8)
+      for (int64_t r = 0; r < kRows; ++r)
+        expectQ8RowClose(y.as<char>() + r * d.yStride, expected.as<char>() + r * d.yStride, d.columns, where);
+    else // bytes past the columns are the 0x5a of before in both
+      expectClose(y.as<float>(), expected.as<float>(), int64_t(y.size / 4), bound, where);
+    args.y = split.as();
+    for (args.begin = 0, args.end = 1; args.begin < kRows; ++args.begin, ++args.end) kernel->function(&args);
+    EXPECT_EQ(memcmp(y.as(), split.as(), y.size), 0) << where << ": rows split";
+  }
+}
+
+constexpr int64_t kColumns[] = {8, 64, 93, 288};
+
+TEST(PortableRowwise, NormGluQuantizeAddGather) {
+  for (int64_t columns : kColumns) {
+    Random random(3);
+    RowwiseDesc d;
+    d.columns = columns, d.xStride = rowStride(RowFormat::F32, 2 * columns), d.epsilon = 1e-5f;
+    GuardedBuffer x(kRows * d.xStride), w(roundUp64(columns * 4)), second(x.size);
+    random.fill(x.as<float>(), int64_t(x.size / 4), 8), random.fill(w.as<float>(), columns);
+    random.fill(second.as<float>(), int64_t(x.size / 4));
+    std::fill_n(x.as<float>(), std::min<int64_t>(columns, 32), 0.0f); // a block of zeros in row 0
+    x.makeReadOnly(), w.makeReadOnly(), second.makeReadOnly();
+    for (RowFormat out : {RowFormat::F32, RowFormat::Q8}) {
+      d.out = out;
+      d.op = RowwiseOp::RmsNorm, check(d, x.as(), w.as(), 2e-6f, "rms_norm");
+      d.op = RowwiseOp::Glu;
+      for (Activation a :
+           {Activation::None, Activation::Silu, Activation::GeluTanh, Activation::GeluErf, Activation::Relu})
+        d.activation = a, check(d, x.as(), nullptr, 2e-6f, "glu " + std::to_string(int(a)));
+    }
+    d.op = RowwiseOp::Quantize, check(d, x.as(), nullptr, 0, "quantize");
+    d.out = RowFormat::F32;
+    d.op = RowwiseOp::Add, check(d, x.as(), second.as(), 0, "add");
+    d.op = RowwiseOp::GatherRows, check(d, x.as(), nullptr, 0, "gather_rows");
+  }
+}
+
+TEST(PortableRowwise, QuantizeExtremes) {
+  RowwiseDesc d;
+  d.op = RowwiseOp::Quantize, d.out = RowFormat::Q8, d.columns = 128;
+  d.xStride = rowStride(RowFormat::F32, 128), d.yStride = rowStride(RowFormat::Q8, 128);
+  GuardedBuffer x(d.xStride), y(d.yStride);
+  std::fill_n(x.as<float>(), 128, 1.0f);
+  x.as<float>()[5] = -INFINITY, x.as<float>()[40] = NAN; // blocks 0 and 1
+  std::fill_n(x.as<float>() + 64, 32, 1e-38f);           // block 2: 127/max overflows
+  for (const Target &target : runnableTargets()) {
+    auto kernel = compilePortable(kPortableRowwise, d, target);
+    ASSERT_TRUE(kernel);
+    llmc_rowwise_args args = {0, 1, nullptr, x.as(), nullptr, y.as()};
+    kernel->function(&args);
+    for (int64_t c = 0; c < 128; ++c) EXPECT_EQ(y.as<int8_t>()[c], c < 96 ? 0 : 127) << target.name << " " << c;
+    auto *scales = reinterpret_cast<const float *>(y.as<char>() + q8ScaleOffset(128));
+    EXPECT_EQ(scales[0], INFINITY) << target.name;
+    EXPECT_TRUE(std::isnan(scales[1])) << target.name;
+    EXPECT_EQ(scales[2], 0) << target.name;
+    EXPECT_EQ(scales[3], 1 / 127.0f) << target.name;
+  }
+}
+
+TEST(PortableRowwise, Embed) {
+  constexpr int64_t kVocab = 100;
+  const WeightFormat formats[] = {{WeightKind::F32},
+                                  {WeightKind::F16},
+                                  {WeightKind::BF16},
+                                  {WeightKind::I4, 32},
+                                  {WeightKind::I4, 32, ScaleType::F32, Offset::ZeroPoint},
+                                  {WeightKind::I8, 16, ScaleType::BF16},
+                                  {WeightKind::I8, 64, ScaleType::F16, Offset::MinF16}};
+  for (const WeightFormat &format : formats)
+    for (int64_t columns : {64, 93}) {
+      Random random(5);
+      GuardedBuffer table(format.bytes(kVocab, columns));
+      for (size_t i = 0; i < table.size / 2; ++i) // 16-bit pieces that are finite in every type
+        table.as<uint16_t>()[i] = uint16_t(random.below(0x3c00) | random.below(2) << 15);
+      table.makeReadOnly();
+      RowwiseDesc d;
+      d.op = RowwiseOp::Embed, d.columns = columns, d.w = format, d.scale = 1.5f;
+      check(d, nullptr, table.as(), 1e-6f, "embed " + format.name());
+    }
+}
+
+TEST(PortableRowwise, RopeTable) {
+  for (int64_t columns : {2, 20, 64}) {
+    RowwiseDesc d;
+    d.op = RowwiseOp::RopeTable, d.columns = columns, d.scale = 1.25f;
+    GuardedBuffer frequencies(roundUp64(columns * 2)), table(roundUp64(4097 * columns * 4));
+    for (int64_t i = 0; i < columns / 2; ++i)
+      frequencies.as<float>()[i] = std::pow(10000.0f, -2.0f * float(i) / float(columns));
+    Random(9).fill(table.as<float>(), 4097 * columns);
+    d.rope = RopeKind::Formula, check(d, nullptr, frequencies.as(), 1e-6f, "rope formula");
+    d.rope = RopeKind::Dynamic, d.ropeBase = 10000, d.ropeFactor = 2, d.ropeMaxPositions = 2048;
+    if (columns > 2) check(d, nullptr, frequencies.as(), 1e-3f, "rope dynamic"); // an angle of 4096 radians: 2^-11
+    d.rope = RopeKind::Table, d.ropeMaxPositions = 4097, check(d, nullptr, table.as(), 0, "rope table");
+  }
+}
+
+TEST(PortableRowwise, Refusals) {
+  Target target = llvm::cantFail(findTarget("x86-64-v3"));
+  RowwiseDesc d;
+  d.op = RowwiseOp::RopeTable, d.columns = 7;
+  EXPECT_EQ(refusal(kPortableRowwise, d, target), "found 7 columns of a rope table, expected an even number");
+  d.op = RowwiseOp::Embed, d.out = RowFormat::Q8;
+  EXPECT_EQ(refusal(kPortableRowwise, d, target), "found q8 output of an embedding or a rope table, expected f32");
+}
+
+} // namespace
+} // namespace llmc::test

@@ -1,0 +1,116 @@
+// Import and all raising passes on the graphs of real exporters: the form, and the values.
+#include "OnnxGolden.h"
+#include "dialects/llm/Llm.h"
+#include "frontends/onnx/Import.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
+#include "passes/raise/Raise.h"
+#include <gtest/gtest.h>
+#include <map>
+
+using namespace llmc;
+
+static const std::string kFixtures = std::string(LLMC_TEST_DATA) + "/onnx";
+
+struct Fixture {
+  const char *name;
+  double bound; // of logits, absolute: 1e-4, or 2e-2 where ONNX Runtime rounds to f16
+  const char *refusal = nullptr; // part of the message
+};
+void PrintTo(const Fixture &fixture, std::ostream *out) { *out << fixture.name; }
+
+/// Runs the pipeline; the first error, or empty.
+static std::string raiseModule(ImportedModel &model) {
+  std::string reason;
+  mlir::ScopedDiagnosticHandler handler(model.module->getContext(), [&](mlir::Diagnostic &diagnostic) {
+    if (reason.empty() && diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error) reason = diagnostic.str();
+    return mlir::success();
+  });
+  mlir::PassManager passes(model.module->getContext());
+  buildRaisePipeline(passes);
+  if (mlir::failed(passes.run(*model.module)) && reason.empty()) reason = "failed without a reason";
+  return reason;
+}
+
+static std::map<std::string, unsigned> histogram(mlir::ModuleOp module) {
+  std::map<std::string, unsigned> ops;
+  module.walk([&](mlir::Operation *op) { ++ops[op->getName().getStringRef().str()]; });
+  return ops;
+}
+
+class RaisedFixture : public testing::TestWithParam<Fixture> {};
+
+TEST_P(RaisedFixture, HasTheFormOfADecoder) {
+  std::string folder = kFixtures + "/" + GetParam().name;
+  mlir::MLIRContext context;
+  llvm::Expected<ImportedModel> model = importOnnx(folder + "/model.onnx", context);
+  ASSERT_TRUE(bool(model)) << llvm::toString(model.takeError());
+  std::string reason = raiseModule(*model);
+  if (GetParam().refusal) {
+    EXPECT_NE(reason.find(GetParam().refusal), std::string::npos) << reason;
+    return;
+  }
+  ASSERT_EQ(reason, "");
+  EXPECT_TRUE(mlir::succeeded(mlir::verify(*model->module)));
+  // Two layers of norm, 3 linears, 2 ropes, attention, linear, add, norm, 2 linears, gated product, linear, add.
+  std::map<std::string, unsigned> expected = {
+      {"builtin.module", 1}, {"func.func", 1},      {"func.return", 1},     {"llm.add", 4},
+      {"llm.attention", 2},  {"llm.embed", 1},      {"llm.gated_mul", 2},   {"llm.get_weight", 21},
+      {"llm.linear", 15},    {"llm.rms_norm", 5},   {"llm.rope", 4},        {"llm.select_rows", 1},
+      {"llm.weight", 21}};
+  EXPECT_EQ(histogram(*model->module), expected);
+  auto number = [&](llvm::StringRef name) {
+    auto attr = (*model->module)->getAttrOfType<mlir::IntegerAttr>(name);
+    return attr ? attr.getInt() : -1;
+  };
+  EXPECT_EQ(number(llm::kLayers), 2);
+  EXPECT_EQ(number(llm::kMaxContext), 128);
+  EXPECT_GT(number(llm::kVocab), 0);
+  EXPECT_GT(number(llm::kHidden), 0);
+  test::expectOnnxGolden(*model, folder, GetParam().bound);
+}
+
+static const Fixture kAll[] = {
+    {"genai-llama-fp32", 1e-4},
+    {"genai-llama-fp32-unfused-qkv", 1e-4},
+    {"genai-llama-fp16-dml", 2e-2},
+    {"genai-llama-int4-b32-sym", 1e-4},
+    {"genai-llama-int4-b32-sym-acc1", 1e-4},
+    {"genai-llama-int4-b32-sym-acc2", 1e-4},
+    {"genai-llama-int4-b32-asym-acc1", 1e-4},
+    {"genai-llama-int4-b32-asym-acc4", 1e-4},
+    {"genai-llama-int4-cuda-fp16", 2e-2},
+    {"genai-llama-int4-kquant", 1e-4},
+    {"genai-llama-int4-mixed8", 1e-4},
+    {"genai-llama-int4-prune", 1e-4},
+    {"genai-llama-int4-rtn", 1e-4},
+    {"genai-llama-int4-webgpu", 2e-2},
+    {"genai-llama-int8-b32", 1e-4},
+    {"genai-llama_wide-int4-b128-asym", 1e-4},
+    {"genai-llama_wide-int4-b128-sym", 1e-4},
+    {"genai-mistral-int4-b32-sym", 1e-4},
+    {"genai-phi3-fp32", 1e-4},
+    {"genai-llama-fp16", 0, "no pattern"},
+    {"genai-llama-fp32-embeds", 0, "input_ids"},
+    {"genai-llama-int4-gather", 0, "two's complement"},
+    {"genai-llama-int4-qdq", 0, "DequantizeLinear"},
+};
+INSTANTIATE_TEST_SUITE_P(All, RaisedFixture, testing::ValuesIn(kAll), [](const auto &info) {
+  std::string name = info.param.name;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+/// Modules of other frontends go through the pipeline too.
+TEST(RaisePipeline, LeavesFinishedModulesAlone) {
+  mlir::MLIRContext context;
+  llvm::Expected<ImportedModel> model = importOnnx(kFixtures + "/genai-llama-fp32/model.onnx", context);
+  ASSERT_TRUE(bool(model)) << llvm::toString(model.takeError());
+  ASSERT_EQ(raiseModule(*model), "");
+  std::string before, after;
+  llvm::raw_string_ostream(before) << *model->module;
+  ASSERT_EQ(raiseModule(*model), "");
+  llvm::raw_string_ostream(after) << *model->module;
+  EXPECT_EQ(before, after);
+}
