@@ -8,9 +8,7 @@
 namespace llmc {
 
 static llvm::Expected<llm::InputFile> mapFile(const std::string &path) {
-  auto fail = [&](const char *what) {
-    return llvm::createStringError(path + ": " + what + ": " + strerror(errno));
-  };
+  auto fail = [&](const char *what) { return llvm::createStringError(path + ": " + what + ": " + strerror(errno)); };
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail("cannot open");
   struct stat status;
@@ -43,8 +41,8 @@ WeightFiles::~WeightFiles() {
 
 void WeightFiles::release(llvm::ArrayRef<uint8_t> bytes) const {
   // Whole 64 KB: what one page fault maps around it (Linux, fault_around_bytes), or each later fault nearby would bring
-  // back pages that are done. Neighbours lose nothing but a fault. Never outside of the file: other memory of the process
-  // may follow it, which MADV_DONTNEED would erase.
+  // back pages that are done. Neighbours lose nothing but a fault. Never outside of the file: other memory of the
+  // process may follow it, which MADV_DONTNEED would erase.
   constexpr uintptr_t kAround = 64 << 10, kPage = 4096;
   for (const llm::InputFile &file : mapped) {
     if (bytes.empty() || bytes.begin() < file.bytes.begin() || bytes.end() > file.bytes.end()) continue;

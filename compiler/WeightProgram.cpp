@@ -14,8 +14,10 @@ namespace llmc {
 namespace {
 
 WeightFormat formatOf(wq::SchemeAttr scheme) {
-  static_assert(unsigned(wq::Kind::F32) == unsigned(WeightKind::F32) && unsigned(wq::Kind::I8) == unsigned(WeightKind::I8) &&
-                unsigned(wq::ScaleType::F32) == unsigned(ScaleType::F32) && unsigned(wq::Offset::MinF32) == unsigned(Offset::MinF32));
+  static_assert(unsigned(wq::Kind::F32) == unsigned(WeightKind::F32) &&
+                unsigned(wq::Kind::I8) == unsigned(WeightKind::I8) &&
+                unsigned(wq::ScaleType::F32) == unsigned(ScaleType::F32) &&
+                unsigned(wq::Offset::MinF32) == unsigned(Offset::MinF32));
   return {WeightKind(unsigned(scheme.getKind())), scheme.getGroup(), ScaleType(unsigned(scheme.getScale())),
           Offset(unsigned(scheme.getOffset()))};
 }
@@ -156,9 +158,12 @@ private:
     if (!store.format.isInteger())
       return {.rows = rows.floats.data(), .rowStride = k * (store.format.kind == WeightKind::F32 ? 4 : 2)};
     const wq::RowBlock &codes = rows.codes;
-    return {.codes = codes.codes.data(), .codeStride = k,
-            .scales = codes.scales.data(), .scaleStride = codes.scaleStride(),
-            .offsets = codes.offsets.data(), .offsetStride = codes.offsetStride()};
+    return {.codes = codes.codes.data(),
+            .codeStride = k,
+            .scales = codes.scales.data(),
+            .scaleStride = codes.scaleStride(),
+            .offsets = codes.offsets.data(),
+            .offsetStride = codes.offsetStride()};
   }
 
   /// Keeps the failure of the first panel in order, and lets the others stop.

@@ -58,8 +58,8 @@ struct RowwiseSource : WeightSource {
     if (llvm::Error error = from->pull(begin, count, scratch, depth + 1, in)) return error;
     if (int64_t(scratch.row.size()) < k) scratch.row.resize(k);
     for (int64_t r = 0; r < count; ++r) {
-      wq::RowParts row = in.encoded.empty() ? wq::RowParts{in.floats.data() + r * k * floatBytes(from->element)}
-                                            : in.encoded[r];
+      wq::RowParts row =
+          in.encoded.empty() ? wq::RowParts{in.floats.data() + r * k * floatBytes(from->element)} : in.encoded[r];
       if (llvm::Error error = convert(row, scratch, out))
         return llvm::createStringError("row " + std::to_string(begin + r) + ": " + llvm::toString(std::move(error)));
       ++out.count;
@@ -162,7 +162,8 @@ struct Builder {
     mlir::Operation *op = value.getDefiningOp();
     auto type = llvm::dyn_cast<mlir::RankedTensorType>(value.getType());
     if (!op || !type || !type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
-      return llvm::createStringError("found a value that is no weight, expected a static matrix or vector made by an op");
+      return llvm::createStringError(
+          "found a value that is no weight, expected a static matrix or vector made by an op");
     Result source = dispatch(op);
     if (!source) return source;
     (*source)->rows = type.getDimSize(0);

@@ -44,8 +44,8 @@ public:
   mlir::Type element;
 };
 
-/// The source of a value of @pack, or why there is none (an op that has no place in a weight program, a weight that does
-/// not fit its file).
+/// The source of a value of @pack, or why there is none (an op that has no place in a weight program, a weight that
+/// does not fit its file).
 llvm::Expected<std::unique_ptr<WeightSource>> makeWeightSource(mlir::Value value, mlir::ModuleOp module,
                                                                llvm::ArrayRef<llm::InputFile> files);
 

@@ -40,8 +40,9 @@ static llvm::Error readAll(int fd, uint64_t offset, llvm::MutableArrayRef<uint8_
     ssize_t count = pread(fd, out.data(), out.size(), off_t(offset));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return systemError("read of weights");
-    if (count == 0) return llvm::createStringError("read of weights: found the end of the file at " +
-                                                   std::to_string(offset) + ", expected more weights");
+    if (count == 0)
+      return llvm::createStringError("read of weights: found the end of the file at " + std::to_string(offset) +
+                                     ", expected more weights");
     out = out.drop_front(count);
     offset += count;
   }

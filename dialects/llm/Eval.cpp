@@ -15,16 +15,19 @@ void Evaluator::reset() {
 llvm::Error Evaluator::checkStep(llvm::ArrayRef<int32_t> tokens, llvm::ArrayRef<int32_t> positions,
                                  llvm::ArrayRef<int32_t> logitRows) const {
   if (tokens.empty() || tokens.size() != positions.size())
-    return llvm::createStringError(llvm::formatv("step: found {0} tokens and {1} positions", tokens.size(), positions.size()));
+    return llvm::createStringError(
+        llvm::formatv("step: found {0} tokens and {1} positions", tokens.size(), positions.size()));
   if (positions[0] < 0 || positions[0] > cachedPositions)
     return llvm::createStringError(llvm::formatv("step: found position {0}, expected 0 to {1}, the cached positions",
                                                  positions[0], cachedPositions));
   for (size_t i = 1; i < positions.size(); ++i)
     if (positions[i] != positions[0] + int64_t(i))
-      return llvm::createStringError(llvm::formatv("step: found position {0}, expected {1}", positions[i], positions[0] + i));
+      return llvm::createStringError(
+          llvm::formatv("step: found position {0}, expected {1}", positions[i], positions[0] + i));
   for (int32_t row : logitRows)
     if (row < 0 || size_t(row) >= tokens.size())
-      return llvm::createStringError(llvm::formatv("step: found logit row {0}, expected one of {1} rows", row, tokens.size()));
+      return llvm::createStringError(
+          llvm::formatv("step: found logit row {0}, expected one of {1} rows", row, tokens.size()));
   return llvm::Error::success();
 }
 
@@ -80,7 +83,8 @@ Result Evaluator::evaluateEmbed(EmbedOp op) {
   const Tensor &table = tensor(op.getTable());
   for (int32_t token : indices(op.getTokens()))
     if (token < 0 || token >= table.rows)
-      return llvm::createStringError(llvm::formatv("llm.embed: found token {0}, expected 0 to {1}", token, table.rows - 1));
+      return llvm::createStringError(
+          llvm::formatv("llm.embed: found token {0}, expected 0 to {1}", token, table.rows - 1));
   return embed(indices(op.getTokens()), table, op.getScale().convertToFloat());
 }
 
@@ -93,7 +97,8 @@ Result Evaluator::evaluateRope(RopeOp op) {
 Result Evaluator::evaluateSelectRows(SelectRowsOp op) {
   for (int32_t row : indices(op.getRows()))
     if (row < 0 || row >= tensor(op.getX()).rows)
-      return llvm::createStringError(llvm::formatv("llm.select_rows: found row {0} of {1}", row, tensor(op.getX()).rows));
+      return llvm::createStringError(
+          llvm::formatv("llm.select_rows: found row {0} of {1}", row, tensor(op.getX()).rows));
   return selectRows(tensor(op.getX()), indices(op.getRows()));
 }
 
@@ -102,21 +107,20 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       .Case<EmbedOp>([&](auto op) { return evaluateEmbed(op); })
       .Case<RopeOp>([&](auto op) { return evaluateRope(op); })
       .Case<SelectRowsOp>([&](auto op) { return evaluateSelectRows(op); })
-      .Case<LinearOp>([&](auto op) {
-        return linear(tensor(op.getX()), tensor(op.getW()), optionalTensor(op.getBias()), nullptr);
-      })
+      .Case<LinearOp>(
+          [&](auto op) { return linear(tensor(op.getX()), tensor(op.getW()), optionalTensor(op.getBias()), nullptr); })
       .Case<wq::LinearOp>([&](auto op) {
-        return linear(tensor(op.getX()), tensor(op.getW()), optionalTensor(op.getBias()), optionalTensor(op.getResidual()));
+        return linear(tensor(op.getX()), tensor(op.getW()), optionalTensor(op.getBias()),
+                      optionalTensor(op.getResidual()));
       })
-      .Case<RmsNormOp>([&](auto op) {
-        return rmsNorm(tensor(op.getX()), tensor(op.getWeight()), op.getEpsilon().convertToFloat());
-      })
+      .Case<RmsNormOp>(
+          [&](auto op) { return rmsNorm(tensor(op.getX()), tensor(op.getWeight()), op.getEpsilon().convertToFloat()); })
       .Case<RopeTableOp>([&](auto op) {
         return ropeTable(indices(op.getPositions()), tensor(op.getInvFreq()).data, op.getRope(), length);
       })
       .Case<AttentionOp>([&](auto op) {
-        return attention(tensor(op.getQ()), tensor(op.getK()), tensor(op.getV()), indices(op.getPositions()), shapeOf(op),
-                         cache[op.getLayer()]);
+        return attention(tensor(op.getQ()), tensor(op.getK()), tensor(op.getV()), indices(op.getPositions()),
+                         shapeOf(op), cache[op.getLayer()]);
       })
       .Case<AttentionKvOp>([&](auto op) {
         return attentionKv(tensor(op.getQkv()), indices(op.getPositions()), optionalTensor(op.getTable()),
@@ -131,7 +135,8 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       // Its result type is q8, which step() turns every such result into.
       .Case<wq::QuantizeRowsOp>([&](auto op) { return tensor(op.getX()); })
       .Default([](mlir::Operation *op) -> Result {
-        return llvm::createStringError("found " + op->getName().getStringRef().str() + ", expected an llm or wq op of @step");
+        return llvm::createStringError("found " + op->getName().getStringRef().str() +
+                                       ", expected an llm or wq op of @step");
       });
 }
 

@@ -1,5 +1,5 @@
-// The meaning of the llm and wq dialects in plain loops: runs @step of a module before or after any pass on those dialects.
-// The oracle of the tests; slow and simple. eval/ has one function per op.
+// The meaning of the llm and wq dialects in plain loops: runs @step of a module before or after any pass on those
+// dialects. The oracle of the tests; slow and simple. eval/ has one function per op.
 #pragma once
 #include "dialects/llm/eval/Weights.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -8,13 +8,13 @@ namespace llmc::llm {
 
 class Evaluator {
 public:
-  /// `files` are #llm.storage's files by index; their bytes outlive the evaluator. Weights are read at their first use and
-  /// kept as f32.
+  /// `files` are #llm.storage's files by index; their bytes outlive the evaluator, and the module does not change
+  /// while it lives. Weights are read at their first use and kept as f32.
   Evaluator(mlir::ModuleOp module, std::vector<InputFile> files) : module(module), files(std::move(files)) {}
 
   /// Runs @step for rows of one sequence: tokens[i] at positions[i], which are consecutive and start anywhere up to the
-  /// number of cached positions. Returns the logits [logitRows][vocab] of the wanted rows. The cache keeps the step's keys
-  /// and values. Fails on indices out of range, unreadable weights and ops it does not know.
+  /// number of cached positions. Returns the logits [logitRows][vocab] of the wanted rows. The cache keeps the step's
+  /// keys and values. Fails on indices out of range, unreadable weights and ops it does not know.
   llvm::Expected<std::vector<float>> step(llvm::ArrayRef<int32_t> tokens, llvm::ArrayRef<int32_t> positions,
                                           llvm::ArrayRef<int32_t> logitRows);
   /// Forgets the sequence.

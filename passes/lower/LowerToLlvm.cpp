@@ -79,7 +79,7 @@ struct LowerToLlvm : impl::LowerToLlvmBase<LowerToLlvm> {
       if (auto call = dyn_cast<kernel::CallOp>(op)) {
         if (failed(lowerCall(call))) return signalPassFailure();
       } else if (isa<kernel::BarrierOp>(op)) {
-        LLVM::CallOp::create(*b, loc, barrier, ValueRange{batch, thread, threads});
+        LLVM::CallOp::create(*b, *loc, barrier, ValueRange{batch, thread, threads});
       } else if (!isa<wq::GetPackedOp, kernel::AllocOp, func::ReturnOp>(op)) {
         op.emitError("expects kernel calls only: run select-kernels first");
         return signalPassFailure();
@@ -100,9 +100,9 @@ private:
     i64 = IntegerType::get(context, 64);
     auto voidType = LLVM::LLVMVoidType::get(context);
     auto type = LLVM::LLVMFunctionType::get(voidType, {ptr, i64, i64});
-    barrier = LLVM::LLVMFuncOp::create(*b, loc, "llmc_step_barrier", type);
+    barrier = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_barrier", type);
     kernelType = LLVM::LLVMFunctionType::get(voidType, {ptr});
-    auto function = LLVM::LLVMFuncOp::create(*b, loc, "llmc_step_" + symbolName(target), type);
+    auto function = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_" + symbolName(target), type);
     function->setAttr("llmc.step", b->getUnitAttr());
     Block *entry = function.addEntryBlock(*b);
     b->setInsertionPointToStart(entry);
@@ -110,7 +110,7 @@ private:
     constexpr size_t size = std::max({sizeof(llmc_matmul_args), sizeof(llmc_rowwise_args), sizeof(llmc_kv_append_args),
                                       sizeof(llmc_attention_args)});
     auto bytes = LLVM::LLVMArrayType::get(IntegerType::get(context, 8), size);
-    arguments = LLVM::AllocaOp::create(*b, loc, ptr, bytes, constant(1), /*alignment=*/16);
+    arguments = LLVM::AllocaOp::create(*b, *loc, ptr, bytes, constant(1), /*alignment=*/16);
     rows = loadField(i64, offsetof(llmc_batch, rows));
     capacity = loadField(i64, offsetof(llmc_batch, capacity));
     logitCount = loadField(i64, offsetof(llmc_batch, logit_count));
@@ -131,13 +131,13 @@ private:
     kernel::Family family = callees[0].getFamily();
     Value count = call.getLogitRows() ? logitCount : rows;
     Value units = unitsOf(call, count, callees);
-    Value begin = share(units, thread), end = share(units, LLVM::AddOp::create(*b, loc, thread, constant(1)));
+    Value begin = share(units, thread), end = share(units, LLVM::AddOp::create(*b, *loc, thread, constant(1)));
 
     Block *work = newBlock(), *done = newBlock();
-    Value any = LLVM::ICmpOp::create(*b, loc, LLVM::ICmpPredicate::slt, begin, end);
+    Value any = LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::slt, begin, end);
     if (call.getPartition() == kernel::Partition::Panels)
-      any = LLVM::AndOp::create(*b, loc, any, LLVM::ICmpOp::create(*b, loc, LLVM::ICmpPredicate::sgt, count, constant(0)));
-    LLVM::CondBrOp::create(*b, loc, any, work, done);
+      any = LLVM::AndOp::create(*b, *loc, any, LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::sgt, count, constant(0)));
+    LLVM::CondBrOp::create(*b, *loc, any, work, done);
     b->setInsertionPointToStart(work);
     store(begin, 0), store(end, 8);
     if (failed(storeArguments(call, family, count))) return failure();
@@ -152,20 +152,20 @@ private:
     if (call.getPartition() == kernel::Partition::Panels) return constant(call.getUnits());
     Value block = constant(callees.back().getRowBlock());
     for (kernel::FuncOp callee : llvm::reverse(callees.drop_back()))
-      block = LLVM::SelectOp::create(*b, loc, atMost(count, callee.getMaxRows()), constant(callee.getRowBlock()), block);
-    Value up = LLVM::SubOp::create(*b, loc, LLVM::AddOp::create(*b, loc, count, block), constant(1));
-    return LLVM::MulOp::create(*b, loc, LLVM::UDivOp::create(*b, loc, up, block), constant(call.getUnits()));
+      block = LLVM::SelectOp::create(*b, *loc, atMost(count, callee.getMaxRows()), constant(callee.getRowBlock()), block);
+    Value up = LLVM::SubOp::create(*b, *loc, LLVM::AddOp::create(*b, *loc, count, block), constant(1));
+    return LLVM::MulOp::create(*b, *loc, LLVM::UDivOp::create(*b, *loc, up, block), constant(call.getUnits()));
   }
 
   /// Where the share of thread t begins: units * t / threads.
   Value share(Value units, Value t) {
-    return LLVM::UDivOp::create(*b, loc, LLVM::MulOp::create(*b, loc, units, t), threads);
+    return LLVM::UDivOp::create(*b, *loc, LLVM::MulOp::create(*b, *loc, units, t), threads);
   }
 
   LogicalResult storeArguments(kernel::CallOp call, kernel::Family family, Value count) {
     if (family == kernel::Family::Matmul) {
       store(count, offsetof(llmc_matmul_args, rows));
-      store(LLVM::ZeroOp::create(*b, loc, ptr), offsetof(llmc_matmul_args, bias));
+      store(LLVM::ZeroOp::create(*b, *loc, ptr), offsetof(llmc_matmul_args, bias));
     } else {
       store(batch, offsetof(llmc_rowwise_args, batch)); // the same place in all families but matmul
       static_assert(offsetof(llmc_rowwise_args, batch) == offsetof(llmc_kv_append_args, batch) &&
@@ -173,7 +173,7 @@ private:
     }
     if (family == kernel::Family::KvAppend) {
       store(constant(call.getLayerOffset()), offsetof(llmc_kv_append_args, layer_offset));
-      store(LLVM::ZeroOp::create(*b, loc, ptr), offsetof(llmc_kv_append_args, rope));
+      store(LLVM::ZeroOp::create(*b, *loc, ptr), offsetof(llmc_kv_append_args, rope));
     }
     if (family == kernel::Family::Attention)
       store(constant(call.getLayerOffset()), offsetof(llmc_attention_args, layer_offset));
@@ -193,7 +193,7 @@ private:
   void callByRows(MutableArrayRef<kernel::FuncOp> callees, Value count, Block *done) {
     for (kernel::FuncOp callee : callees.drop_back()) {
       Block *take = newBlock(), *next = newBlock();
-      LLVM::CondBrOp::create(*b, loc, atMost(count, callee.getMaxRows()), take, next);
+      LLVM::CondBrOp::create(*b, *loc, atMost(count, callee.getMaxRows()), take, next);
       b->setInsertionPointToStart(take);
       callKernel(callee, done);
       b->setInsertionPointToStart(next);
@@ -208,8 +208,8 @@ private:
       b->setInsertionPoint(barrier);
       declaration = LLVM::LLVMFuncOp::create(*b, callee.getLoc(), ("kernel_" + callee.getSymName()).str(), kernelType);
     }
-    LLVM::CallOp::create(*b, loc, declaration, ValueRange{arguments});
-    LLVM::BrOp::create(*b, loc, ValueRange(), done);
+    LLVM::CallOp::create(*b, *loc, declaration, ValueRange{arguments});
+    LLVM::BrOp::create(*b, *loc, ValueRange(), done);
   }
 
   //===- Values ----------------------------------------------------------------------===//
@@ -224,18 +224,18 @@ private:
     return failure();
   }
   Value address(bool logitRows, int64_t offset, int64_t column) {
-    Value scaled = LLVM::MulOp::create(*b, loc, logitRows ? logitCapacity : capacity, constant(offset));
-    if (column) scaled = LLVM::AddOp::create(*b, loc, scaled, constant(column));
+    Value scaled = LLVM::MulOp::create(*b, *loc, logitRows ? logitCapacity : capacity, constant(offset));
+    if (column) scaled = LLVM::AddOp::create(*b, *loc, scaled, constant(column));
     return at(logitRows ? logitArena : arena, scaled);
   }
   Value at(Value base, Value offset) {
-    return LLVM::GEPOp::create(*b, loc, ptr, IntegerType::get(&getContext(), 8), base, ArrayRef<LLVM::GEPArg>{offset});
+    return LLVM::GEPOp::create(*b, *loc, ptr, IntegerType::get(&getContext(), 8), base, ArrayRef<LLVM::GEPArg>{offset});
   }
-  Value constant(int64_t value) { return LLVM::ConstantOp::create(*b, loc, i64, b->getI64IntegerAttr(value)); }
-  Value loadField(Type type, int64_t offset) { return LLVM::LoadOp::create(*b, loc, type, at(batch, constant(offset))); }
-  void store(Value value, int64_t offset) { LLVM::StoreOp::create(*b, loc, value, at(arguments, constant(offset))); }
+  Value constant(int64_t value) { return LLVM::ConstantOp::create(*b, *loc, i64, b->getI64IntegerAttr(value)); }
+  Value loadField(Type type, int64_t offset) { return LLVM::LoadOp::create(*b, *loc, type, at(batch, constant(offset))); }
+  void store(Value value, int64_t offset) { LLVM::StoreOp::create(*b, *loc, value, at(arguments, constant(offset))); }
   Value atMost(Value count, int64_t limit) {
-    return LLVM::ICmpOp::create(*b, loc, LLVM::ICmpPredicate::sle, count, constant(limit));
+    return LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::sle, count, constant(limit));
   }
   Block *newBlock() {
     OpBuilder::InsertionGuard guard(*b);
@@ -244,7 +244,7 @@ private:
 
   SymbolTable *symbols = nullptr;
   OpBuilder *b = nullptr;
-  Location loc = UnknownLoc::get(nullptr);
+  std::optional<Location> loc; // of the op being lowered
   Type ptr, i64;
   LLVM::LLVMFunctionType kernelType;
   LLVM::LLVMFuncOp barrier;

@@ -1,5 +1,6 @@
 // From the nodes of an ONNX graph to the llm dialect; RaisePasses.td is the manual.
 #pragma once
+#include "dialects/llm/Llm.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassManager.h"

@@ -7,6 +7,7 @@ include "mlir/Pass/PassBase.td"
 
 def RaiseSignature : Pass<"llmc-raise-signature", "mlir::ModuleOp"> {
   let summary = "@step takes tokens, positions and logit rows";
+  let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Needs @step of an imported graph (arguments named by `llm.name`); leaves others as they are. Leaves three new arguments, in front; input_ids and
     position_ids are read from them.
@@ -15,6 +16,7 @@ def RaiseSignature : Pass<"llmc-raise-signature", "mlir::ModuleOp"> {
 }
 def RaiseLinear : Pass<"llmc-raise-linear", "mlir::ModuleOp"> {
   let summary = "MatMul and MatMulNBits with a weight become llm.linear";
+  let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Leaves llm.linear, and llm.weight symbols: of a [K, N] float `transposed`, of MatMulNBits one of
     `!wq.encoded<matmul_nbits>`, with a bias if it has one. An Add of a vector to a linear becomes its bias.
@@ -24,6 +26,7 @@ def RaiseLinear : Pass<"llmc-raise-linear", "mlir::ModuleOp"> {
 }
 def RaiseEmbed : Pass<"llmc-raise-embed", "mlir::ModuleOp"> {
   let summary = "Gather of rows of a table by tokens becomes llm.embed";
+  let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Needs llmc-raise-signature. Also com.microsoft GatherBlockQuantized of UINT8 data (as MatMulNBits).
     Refuses (remark): the table is not an initialiser; another axis; zero points; INT4 (two's complement).
@@ -31,6 +34,7 @@ def RaiseEmbed : Pass<"llmc-raise-embed", "mlir::ModuleOp"> {
 }
 def RaiseRmsNorm : Pass<"llmc-raise-rms-norm", "mlir::ModuleOp"> {
   let summary = "root-mean-square norms, fused with a residual or decomposed, become llm.rms_norm";
+  let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     SimplifiedLayerNormalization and RMSNormalization; com.microsoft SkipSimplifiedLayerNormalization (llm.add and the
     norm); and what torch.onnx writes: Mul(weight, Div(x, Sqrt(Add(ReduceMean(Pow(x, 2)), epsilon)))), with Mul of a
@@ -42,6 +46,7 @@ def RaiseRmsNorm : Pass<"llmc-raise-rms-norm", "mlir::ModuleOp"> {
 }
 def RaiseRope : Pass<"llmc-raise-rope", "mlir::ModuleOp"> {
   let summary = "com.microsoft RotaryEmbedding becomes llm.rope";
+  let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Needs the `rope` that the importer found in the tables. The number of heads is that of the attention that reads it.
     Refuses (remark): tables that are not a rotary embedding; other positions than position_ids; a scale; packed batches.
@@ -49,6 +54,7 @@ def RaiseRope : Pass<"llmc-raise-rope", "mlir::ModuleOp"> {
 }
 def RaiseAttention : Pass<"llmc-raise-attention", "mlir::ModuleOp"> {
   let summary = "com.microsoft GroupQueryAttention becomes llm.rope and llm.attention over the cache";
+  let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Needs llmc-raise-linear and -signature. A packed QKV linear is split into three whose weights are rows of the same
     storage. past_* and present_* disappear into the cache: the return then names the past_* arguments.
@@ -58,6 +64,7 @@ def RaiseAttention : Pass<"llmc-raise-attention", "mlir::ModuleOp"> {
 }
 def RaiseGatedMlp : Pass<"llmc-raise-gated-mlp", "mlir::ModuleOp"> {
   let summary = "Mul(Mul(gate, Sigmoid(gate)), up) becomes llm.gated_mul silu";
+  let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Refuses (remark): the Sigmoid is of another value than it is multiplied with.
   }];

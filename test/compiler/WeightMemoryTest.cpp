@@ -47,9 +47,10 @@ TEST(WeightMemory, FollowsTheLargestTensor) {
     std::string name = "w" + std::to_string(i), get = "%g" + std::to_string(i);
     module.symbol("llm.weight @" + name + " : " + f16 + " [" + module.place(kTensorBytes) + "]" +
                   (i % 4 == 3 ? " {transposed}" : ""));
-    module.store("p" + std::to_string(i), get + " = llm.get_weight @" + name + " : " + f16 + "\n%w = wq.quantize " + get +
-                 " : " + f16 + " -> " + quant, quant, "tensor<4096x1024x!wq.packed<<kind = i4, group = 32>>>",
-                 64 * 32 * (64 * 16 + 128));
+    module.store("p" + std::to_string(i),
+                 get + " = llm.get_weight @" + name + " : " + f16 + "\n%w = wq.quantize " + get + " : " + f16 + " -> " +
+                     quant,
+                 quant, "tensor<4096x1024x!wq.packed<<kind = i4, group = 32>>>", 64 * 32 * (64 * 16 + 128));
   }
   ASSERT_TRUE(module.parse());
   if (!resetPeak()) GTEST_SKIP() << "/proc/self/clear_refs is not writable";

@@ -62,7 +62,8 @@ public:
     blobSize += (bytes + 4095) / 4096 * 4096;
   }
   bool parse() {
-    module = mlir::parseSourceString<mlir::ModuleOp>(symbols + "func.func @pack() {\n" + chains + "return\n}\n", &context);
+    module =
+        mlir::parseSourceString<mlir::ModuleOp>(symbols + "func.func @pack() {\n" + chains + "return\n}\n", &context);
     return bool(module);
   }
   /// The blob; empty with `message` if the program fails.

@@ -1,5 +1,5 @@
-// @pack on small weights. The packed bytes are read back by a second description of the layout: the tables below, written
-// from codegen/kernels/matmul/README.md, not with the packer's own code.
+// @pack on small weights. The packed bytes are read back by a second description of the layout: the tables below,
+// written from codegen/kernels/matmul/README.md, not with the packer's own code.
 #include "WeightModule.h"
 #include "dialects/llm/eval/WeightView.h"
 #include "dialects/wq/codecs/Half.h"
@@ -112,7 +112,8 @@ std::vector<uint8_t> randomBlocks(int64_t blocks, int64_t bytes, std::vector<int
   std::vector<uint8_t> data(blocks * bytes);
   for (uint8_t &byte : data) byte = uint8_t(random());
   for (int64_t b = 0; b < blocks; ++b)
-    for (int offset : halfOffsets) wq::store(wq::floatToF16(0.001f * float(random() % 2000) - 1), &data[b * bytes + offset]);
+    for (int offset : halfOffsets)
+      wq::store(wq::floatToF16(0.001f * float(random() % 2000) - 1), &data[b * bytes + offset]);
   return data;
 }
 
@@ -137,7 +138,8 @@ TEST_P(Recode, KeepsEveryValue) {
   std::vector<uint8_t> blob = runTwice();
   ASSERT_FALSE(blob.empty());
   auto buffer = llvm::cantFail(llvm::errorOrToExpected(llvm::MemoryBuffer::getFile(file.path)));
-  llm::InputFile input = {"weights", {reinterpret_cast<const uint8_t *>(buffer->getBufferStart()), buffer->getBufferSize()}};
+  llm::InputFile input = {"weights",
+                          {reinterpret_cast<const uint8_t *>(buffer->getBufferStart()), buffer->getBufferSize()}};
   auto view = llvm::cantFail(llm::WeightView::create(module->lookupSymbol<llm::WeightOp>("a"), input));
   std::vector<float> expected(kN * kK);
   view.readRows(0, kN, expected.data());
@@ -151,23 +153,35 @@ TEST_P(Recode, KeepsEveryValue) {
 }
 INSTANTIATE_TEST_SUITE_P(
     Encodings, Recode,
-    testing::Values(RecodeCase{"encoding = q4_0", "<kind = i4, group = 32>", {4, 32, 2, 0}, 32, 18, {0}, false},
-                    RecodeCase{"encoding = q4_1", "<kind = i4, group = 32, offset = min_f16>", {4, 32, 2, 2}, 32, 20, {0, 2}, true},
-                    RecodeCase{"encoding = q5_0", "<kind = i8, group = 32>", {8, 32, 2, 0}, 32, 22, {0}, false},
-                    RecodeCase{"encoding = q5_1", "<kind = i8, group = 32, offset = min_f16>", {8, 32, 2, 2}, 32, 24, {0, 2}, true},
-                    RecodeCase{"encoding = q8_0", "<kind = i8, group = 32>", {8, 32, 2, 0}, 32, 34, {0}, false},
-                    RecodeCase{"encoding = q4_k", "<kind = i4, group = 32, scale = f32, offset = min_f32>", {4, 32, 4, 4}, 256,
-                               144, {0, 2}, true},
-                    RecodeCase{"encoding = q5_k", "<kind = i8, group = 32, scale = f32, offset = min_f32>", {8, 32, 4, 4}, 256,
-                               176, {0, 2}, true},
-                    RecodeCase{"encoding = q6_k", "<kind = i8, group = 16, scale = f32>", {8, 16, 4, 0}, 256, 210, {208}, false}));
+    testing::Values(
+        RecodeCase{"encoding = q4_0", "<kind = i4, group = 32>", {4, 32, 2, 0}, 32, 18, {0}, false},
+        RecodeCase{"encoding = q4_1", "<kind = i4, group = 32, offset = min_f16>", {4, 32, 2, 2}, 32, 20, {0, 2}, true},
+        RecodeCase{"encoding = q5_0", "<kind = i8, group = 32>", {8, 32, 2, 0}, 32, 22, {0}, false},
+        RecodeCase{"encoding = q5_1", "<kind = i8, group = 32, offset = min_f16>", {8, 32, 2, 2}, 32, 24, {0, 2}, true},
+        RecodeCase{"encoding = q8_0", "<kind = i8, group = 32>", {8, 32, 2, 0}, 32, 34, {0}, false},
+        RecodeCase{"encoding = q4_k",
+                   "<kind = i4, group = 32, scale = f32, offset = min_f32>",
+                   {4, 32, 4, 4},
+                   256,
+                   144,
+                   {0, 2},
+                   true},
+        RecodeCase{"encoding = q5_k",
+                   "<kind = i8, group = 32, scale = f32, offset = min_f32>",
+                   {8, 32, 4, 4},
+                   256,
+                   176,
+                   {0, 2},
+                   true},
+        RecodeCase{"encoding = q6_k", "<kind = i8, group = 16, scale = f32>", {8, 16, 4, 0}, 256, 210, {208}, false}));
 
 TEST_F(WeightProgram, MatMulNBitsKeepsItsZeroPoints) {
   // N = 3, K = 64, blocks of 32: codes, f32 scales, zero points packed in one byte a row.
   std::vector<uint8_t> codes = randomBlocks(3, 32, {}, 4);
   std::vector<float> scales = {1, 2, 3, 4, 5, 6};
   std::vector<uint8_t> zeros = {0x21, 0x43, 0xf5};
-  std::string type = "tensor<3x64x!wq.encoded<encoding = matmul_nbits, bits = 4, block = 32, scale = f32, zero_points = true>>";
+  std::string type =
+      "tensor<3x64x!wq.encoded<encoding = matmul_nbits, bits = 4, block = 32, scale = f32, zero_points = true>>";
   std::string scheme = "<kind = i4, group = 32, scale = f32, offset = zero_point>";
   std::string quant = "tensor<3x64x!wq.quant<" + scheme + ">>", packed = "tensor<3x64x!wq.packed<" + scheme + ">>";
   std::string storage = add(codes);
@@ -224,8 +238,8 @@ TEST_F(WeightProgram, FloatsAndVectors) {
 
 TEST_F(WeightProgram, ReportsProgress) {
   symbol("llm.weight @w : tensor<200x8xf32> [" + add(randomFloats(1600, 1)) + "]");
-  store("p", "%w = llm.get_weight @w : tensor<200x8xf32>", "tensor<200x8xf32>", "tensor<200x8x!wq.packed<<kind = f32>>>",
-        4 * 8 * 256);
+  store("p", "%w = llm.get_weight @w : tensor<200x8xf32>", "tensor<200x8xf32>",
+        "tensor<200x8x!wq.packed<<kind = f32>>>", 4 * 8 * 256);
   ASSERT_TRUE(parse());
   std::vector<uint8_t> blob(blobSize);
   MemorySink sink(blob);
@@ -240,8 +254,8 @@ TEST_F(WeightProgram, ReportsProgress) {
 
 TEST_F(WeightProgram, TruncatedFile) {
   symbol("llm.weight @w : tensor<200x8xf32> [" + add(randomFloats(1600, 1)) + "]");
-  store("p", "%w = llm.get_weight @w : tensor<200x8xf32>", "tensor<200x8xf32>", "tensor<200x8x!wq.packed<<kind = f32>>>",
-        4 * 8 * 256);
+  store("p", "%w = llm.get_weight @w : tensor<200x8xf32>", "tensor<200x8xf32>",
+        "tensor<200x8x!wq.packed<<kind = f32>>>", 4 * 8 * 256);
   ASSERT_TRUE(parse());
   ASSERT_EQ(ftruncate(file.fd, 6399), 0);
   run();
@@ -260,8 +274,8 @@ TEST_F(WeightProgram, ValuesThatTheSchemeCannotHold) {
   w[150 * 32] = INFINITY;
   symbol("llm.weight @w : tensor<200x32xf32> [" + add(w) + "]");
   std::string quant = "tensor<200x32x!wq.quant<<kind = i4, group = 32>>>";
-  store("big", "%a = llm.get_weight @w : tensor<200x32xf32>\n%w = wq.quantize %a : tensor<200x32xf32> -> " + quant, quant,
-        "tensor<200x32x!wq.packed<<kind = i4, group = 32>>>", 4 * (64 * 16 + 128));
+  store("big", "%a = llm.get_weight @w : tensor<200x32xf32>\n%w = wq.quantize %a : tensor<200x32xf32> -> " + quant,
+        quant, "tensor<200x32x!wq.packed<<kind = i4, group = 32>>>", 4 * (64 * 16 + 128));
   ASSERT_TRUE(parse());
   for (unsigned threads : {1, 3}) {
     run(threads);
@@ -292,7 +306,8 @@ TEST_F(WeightProgram, PlacesAreChecked) {
 
 TEST_F(WeightProgram, WeightsThatDoNotFitTheirStorage) {
   symbol("llm.weight @w : tensor<64x8xf32> [" + add(randomFloats(512, 1)) + "] {stored_rows = 65 : i64}");
-  store("a", "%w = llm.get_weight @w : tensor<64x8xf32>", "tensor<64x8xf32>", "tensor<64x8x!wq.packed<<kind = f32>>>", 2048);
+  store("a", "%w = llm.get_weight @w : tensor<64x8xf32>", "tensor<64x8xf32>", "tensor<64x8x!wq.packed<<kind = f32>>>",
+        2048);
   ASSERT_TRUE(parse());
   run();
   EXPECT_EQ(message, "a: w: found 2048 bytes in storage part 0, expected 2080 (65 rows of 32)");

@@ -32,7 +32,8 @@ TEST(WeightsChecksum, IsTheHashOfTheHashesOfThePieces) {
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = uint8_t(i * 2654435761u >> 13);
   llvm::ArrayRef<uint8_t> all = bytes;
   std::vector<uint8_t> hashes;
-  for (auto piece : {all.slice(0, kChecksumChunk), all.slice(kChecksumChunk, kChecksumChunk), all.slice(2 * kChecksumChunk)})
+  for (auto piece :
+       {all.slice(0, kChecksumChunk), all.slice(kChecksumChunk, kChecksumChunk), all.slice(2 * kChecksumChunk)})
     for (int byte = 0; byte < 8; ++byte) hashes.push_back(uint8_t(llvm::xxh3_64bits(piece) >> 8 * byte));
   EXPECT_EQ(weightsChecksum(bytes), llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(hashes)));
 

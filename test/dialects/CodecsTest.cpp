@@ -81,7 +81,8 @@ TEST(Codecs, EncodingsThatAreCentredAt128) {
   auto type = encoded(context, Encoding::Q8_0);
   block.reset(exactScheme(type), 32, 1);
   recodeRow(type, 32, {q8}, block.row(0));
-  EXPECT_EQ(std::vector<uint8_t>(block.codes.begin(), block.codes.begin() + 4), (std::vector<uint8_t>{0, 255, 128, 127}));
+  EXPECT_EQ(std::vector<uint8_t>(block.codes.begin(), block.codes.begin() + 4),
+            (std::vector<uint8_t>{0, 255, 128, 127}));
 }
 
 TEST(Codecs, NBitsSymmetric4) {
@@ -154,7 +155,8 @@ TEST(Codecs, RefusesWhatIsNoWholeNumberOfBlocks) {
   auto message = [](llvm::Expected<int64_t> bytes) { return bytes ? "" : llvm::toString(bytes.takeError()); };
   EXPECT_EQ(message(rowBytes(encoded(context, Encoding::Q4_K), 96, 0)),
             "q4_k: found rows of 96 elements, expected a multiple of 256");
-  EXPECT_NE(message(rowBytes(encoded(context, Encoding::MatMulNBits, 5, 32), 96, 0)).find("found 5 bits"), std::string::npos);
+  EXPECT_NE(message(rowBytes(encoded(context, Encoding::MatMulNBits, 5, 32), 96, 0)).find("found 5 bits"),
+            std::string::npos);
   EXPECT_NE(message(rowBytes(mlir::Builder(&context).getI32Type(), 96, 0)).find("element type i32"), std::string::npos);
 }
 
@@ -166,8 +168,10 @@ TEST(Half, EveryF16SurvivesTheWayThroughF32) {
     } else {
       ASSERT_EQ(floatToF16(value), bits);
       ASSERT_EQ(value, std::ldexp(float(bits & 0x7fff) == 0x7c00 ? INFINITY
-                                  : (bits & 0x7c00) ? float(1024 | (bits & 1023)) : float(bits & 1023),
-                                  (bits & 0x7c00 ? int(bits >> 10 & 31) - 1 : 0) - 24) * (bits & 0x8000 ? -1 : 1));
+                                  : (bits & 0x7c00)              ? float(1024 | (bits & 1023))
+                                                                 : float(bits & 1023),
+                                  (bits & 0x7c00 ? int(bits >> 10 & 31) - 1 : 0) - 24) *
+                           (bits & 0x8000 ? -1 : 1));
     }
   }
 }

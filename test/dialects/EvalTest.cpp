@@ -30,7 +30,8 @@ protected:
     ASSERT_TRUE(module) << text;
     evaluator.emplace(*module, std::vector<llm::InputFile>{{"weights", file}});
   }
-  std::vector<float> step(std::vector<int32_t> tokens, std::vector<int32_t> positions, std::vector<int32_t> rows = {0}) {
+  std::vector<float> step(std::vector<int32_t> tokens, std::vector<int32_t> positions,
+                          std::vector<int32_t> rows = {0}) {
     auto y = evaluator->step(tokens, positions, rows);
     if (!y) {
       error = llvm::toString(y.takeError());
@@ -52,9 +53,8 @@ protected:
 };
 
 TEST_F(Eval, EmbedLinearSelect) {
-  load("llm.weight @e : tensor<3x2xf32> [" + floats({1, 2, 3, 4, 5, 6}) + "]\n" +
-           "llm.weight @w : tensor<3x2xf32> [" + floats({1, 0, 0, 1, 1, -1}) + "]\n" +
-           "llm.weight @b : tensor<3xf32> [" + floats({10, 20, 30}) + "]",
+  load("llm.weight @e : tensor<3x2xf32> [" + floats({1, 2, 3, 4, 5, 6}) + "]\n" + "llm.weight @w : tensor<3x2xf32> [" +
+           floats({1, 0, 0, 1, 1, -1}) + "]\n" + "llm.weight @b : tensor<3xf32> [" + floats({10, 20, 30}) + "]",
        R"(%e = llm.get_weight @e : tensor<3x2xf32>
           %w = llm.get_weight @w : tensor<3x2xf32>
           %b = llm.get_weight @b : tensor<3xf32>
@@ -87,22 +87,27 @@ TEST_F(Eval, NormAndActivations) {
        "tensor<?x7xf32>");
   float r0 = 3 / std::sqrt(13.0f), r1 = 8 / std::sqrt(13.0f);
   expectNear(step({0}, {0}), {r0, r1, 3 * r0, 4 * r1, 4 * 2.857722f, 4 * 2.996363f, 4 * 2.995950f}, 2e-5f);
-  expectNear(step({1}, {0}), {-1 / std::sqrt(3.0f), 4 / std::sqrt(3.0f), 0, 8 / std::sqrt(3.0f), 2 * -0.268941f,
-                              2 * -0.158808f, 2 * -0.158655f}, 2e-5f);
+  expectNear(step({1}, {0}),
+             {-1 / std::sqrt(3.0f), 4 / std::sqrt(3.0f), 0, 8 / std::sqrt(3.0f), 2 * -0.268941f, 2 * -0.158808f,
+              2 * -0.158655f},
+             2e-5f);
 }
 
 TEST_F(Eval, RopeHalfAndInterleaved) {
   for (bool interleaved : {false, true}) {
-    std::string rope = std::string("#llm.rope<4, ") + (interleaved ? "interleaved" : "half") + ", [1.0, 0.5], scale = 2.0>";
+    std::string rope =
+        std::string("#llm.rope<4, ") + (interleaved ? "interleaved" : "half") + ", [1.0, 0.5], scale = 2.0>";
     file.clear();
     load("llm.weight @e : tensor<1x6xf32> [" + floats({1, 2, 3, 4, 5, 6}) + "]",
          "%e = llm.get_weight @e : tensor<1x6xf32>\n"
          "%x = llm.embed %t, %e : tensor<1x6xf32> -> tensor<?x6xf32>\n"
-         "%y = llm.rope %x, %p {heads = 1 : i64, rope = " + rope + "} : tensor<?x6xf32>",
+         "%y = llm.rope %x, %p {heads = 1 : i64, rope = " +
+             rope + "} : tensor<?x6xf32>",
          "tensor<?x6xf32>");
     std::vector<float> y = step({0, 0, 0}, {0, 1, 2});
     auto pair = [](float a, float b, float angle) {
-      return std::array{2 * (a * std::cos(angle) - b * std::sin(angle)), 2 * (b * std::cos(angle) + a * std::sin(angle))};
+      return std::array{2 * (a * std::cos(angle) - b * std::sin(angle)),
+                        2 * (b * std::cos(angle) + a * std::sin(angle))};
     };
     for (int p = 0; p < 3; ++p) {
       auto first = interleaved ? pair(1, 2, p) : pair(1, 3, p);
@@ -118,7 +123,8 @@ TEST_F(Eval, DynamicRopeStartsPastItsLimit) {
   std::string rope = "#llm.rope<4, half, [1.0, 0.01], dynamic_max = 2, dynamic_base = 1.0e4, dynamic_factor = 3.0>";
   load("llm.weight @f : tensor<2xf32> [" + floats({1, 0.01f}) + "]",
        "%f = llm.get_weight @f : tensor<2xf32>\n"
-       "%y = llm.rope_table %p, %f {rope = " + rope + "} : tensor<2xf32> -> tensor<?x4xf32>",
+       "%y = llm.rope_table %p, %f {rope = " +
+           rope + "} : tensor<2xf32> -> tensor<?x4xf32>",
        "tensor<?x4xf32>");
   expectNear(step({0, 0}, {0, 1}), {1, 1, 0, 0, std::cos(1.0f), std::cos(0.01f), std::sin(1.0f), std::sin(0.01f)});
   // n = 3: base 1e4 * (3 * 3/2 - 2)^(4/2) = 62500, second frequency 62500^-0.5 = 0.004.
@@ -131,7 +137,8 @@ static std::string attentionBody(const std::string &attributes) {
          "%k = llm.embed %t, %ke : tensor<3x1xf32> -> tensor<?x1xf32>\n"
          "%v = llm.embed %t, %ve : tensor<3x1xf32> -> tensor<?x1xf32>\n"
          "%y = llm.attention %q, %k, %v, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 1 : i64, "
-         "scale = 0.5 : f32" + attributes + "} : tensor<?x2xf32>, tensor<?x1xf32>, tensor<?x1xf32>";
+         "scale = 0.5 : f32" +
+         attributes + "} : tensor<?x2xf32>, tensor<?x1xf32>, tensor<?x1xf32>";
 }
 
 TEST_F(Eval, AttentionKeepsItsCache) {
@@ -181,9 +188,10 @@ TEST_F(Eval, FusedAttentionIsTheSame) {
        R"(%e = llm.get_weight @e : tensor<3x16xf32>
           %f = llm.get_weight @f : tensor<2xf32>
           %x = llm.embed %t, %e : tensor<3x16xf32> -> tensor<?x16xf32>
-          %c = llm.rope_table %p, %f {rope = )" + rope + R"(} : tensor<2xf32> -> tensor<?x4xf32>
-          %y = llm.attention_kv %x, %p table %c : tensor<?x4xf32> {)" + heads + ", rope = " + rope +
-           "} : tensor<?x16xf32> -> tensor<?x8xf32>",
+          %c = llm.rope_table %p, %f {rope = )" +
+           rope + R"(} : tensor<2xf32> -> tensor<?x4xf32>
+          %y = llm.attention_kv %x, %p table %c : tensor<?x4xf32> {)" +
+           heads + ", rope = " + rope + "} : tensor<?x16xf32> -> tensor<?x8xf32>",
        "tensor<?x8xf32>");
   std::vector<float> fused = step({2, 0, 1}, {0, 1, 2});
   ASSERT_EQ(fused.size(), 24u) << error;
@@ -194,9 +202,12 @@ TEST_F(Eval, FusedAttentionIsTheSame) {
           %q0 = llm.embed %t, %qe : tensor<3x8xf32> -> tensor<?x8xf32>
           %k0 = llm.embed %t, %ke : tensor<3x4xf32> -> tensor<?x4xf32>
           %v = llm.embed %t, %ve : tensor<3x4xf32> -> tensor<?x4xf32>
-          %q = llm.rope %q0, %p {heads = 2 : i64, rope = )" + rope + R"(} : tensor<?x8xf32>
-          %k = llm.rope %k0, %p {heads = 1 : i64, rope = )" + rope + R"(} : tensor<?x4xf32>
-          %y = llm.attention %q, %k, %v, %p {)" + heads + "} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>",
+          %q = llm.rope %q0, %p {heads = 2 : i64, rope = )" +
+           rope + R"(} : tensor<?x8xf32>
+          %k = llm.rope %k0, %p {heads = 1 : i64, rope = )" +
+           rope + R"(} : tensor<?x4xf32>
+          %y = llm.attention %q, %k, %v, %p {)" +
+           heads + "} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>",
        "tensor<?x8xf32>");
   EXPECT_EQ(step({2, 0, 1}, {0, 1, 2}), fused);
 }
@@ -206,10 +217,10 @@ TEST_F(Eval, WeightViews) {
   std::vector<float> transposed;
   for (int k = 0; k < 2; ++k)
     for (int row = 0; row < 5; ++row) transposed.push_back(float(10 * row + k));
-  load("llm.weight @a : tensor<2x2xf32> [" + floats(transposed) + "] {transposed, stored_rows = 5 : i64, row_begin = 3 : i64}\n" +
-           "llm.weight @b : tensor<8x1xf32> [" + floats({0, 1, 2, 3, 4, 5, 6, 7}) + "] {interleaved_heads = 2 : i64}\n" +
-           "llm.weight @c : tensor<4xf32> [" + floats({9, 0, 1, 2, 3, 9}) +
-           "] {interleaved_heads = 1 : i64, stored_rows = 6 : i64, row_begin = 1 : i64}",
+  load("llm.weight @a : tensor<2x2xf32> [" + floats(transposed) +
+           "] {transposed, stored_rows = 5 : i64, row_begin = 3 : i64}\n" + "llm.weight @b : tensor<8x1xf32> [" +
+           floats({0, 1, 2, 3, 4, 5, 6, 7}) + "] {interleaved_heads = 2 : i64}\n" + "llm.weight @c : tensor<4xf32> [" +
+           floats({9, 0, 1, 2, 3, 9}) + "] {interleaved_heads = 1 : i64, stored_rows = 6 : i64, row_begin = 1 : i64}",
        R"(%a = llm.get_weight @a : tensor<2x2xf32>
           %b = llm.get_weight @b : tensor<8x1xf32>
           %c = llm.get_weight @c : tensor<4xf32>
@@ -235,7 +246,8 @@ TEST_F(Eval, PackedWeightsAreWhatTheProgramStores) {
   for (size_t i = 0; i < w.size(); ++i) w[i] = float(i % 13) - 6;
   load("llm.weight @a : tensor<2x32xf32> [" + floats({w.begin(), w.begin() + 64}) + "]\n" +
            "llm.weight @b : tensor<2x32xf32> [" + floats({w.begin() + 64, w.end()}) + "]\n" + R"(
-         llm.weight @e : tensor<1x32xf32> [)" + floats(std::vector<float>(32, 0.5f)) + R"(]
+         llm.weight @e : tensor<1x32xf32> [)" +
+           floats(std::vector<float>(32, 0.5f)) + R"(]
          wq.packed @ab : tensor<4x32x!wq.packed<<kind = i8, group = 32>>> at 0 size 2176
          wq.packed @bias : tensor<4x!wq.packed<<kind = f32>>> at 4096 size 256
          func.func @pack() {
@@ -243,7 +255,8 @@ TEST_F(Eval, PackedWeightsAreWhatTheProgramStores) {
            %b = llm.get_weight @b : tensor<2x32xf32>
            %c = wq.concat %a, %b : tensor<2x32xf32>, tensor<2x32xf32> -> tensor<4x32xf32>
            %q = wq.quantize %c : tensor<4x32xf32> -> tensor<4x32x!wq.quant<<kind = i8, group = 32>>>
-           %k = wq.pack %q : tensor<4x32x!wq.quant<<kind = i8, group = 32>>> -> tensor<4x32x!wq.packed<<kind = i8, group = 32>>>
+           %k = wq.pack %q : tensor<4x32x!wq.quant<<kind = i8, group = 32>>>
+                  -> tensor<4x32x!wq.packed<<kind = i8, group = 32>>>
            wq.store %k, @ab : tensor<4x32x!wq.packed<<kind = i8, group = 32>>>
            %d = wq.constant dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> -> tensor<4xf32>
            %p = wq.pack %d : tensor<4xf32> -> tensor<4x!wq.packed<<kind = f32>>>

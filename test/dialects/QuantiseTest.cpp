@@ -115,15 +115,16 @@ TEST_P(Rtn, RefusesAScaleThatDoesNotFit) {
   EXPECT_EQ(message.find("too large for f16") == std::string::npos, fits) << message;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Schemes, Rtn,
-    testing::Values(SchemeCase{Kind::I4, 32, ScaleType::F16, Offset::None}, SchemeCase{Kind::I4, 128, ScaleType::BF16, Offset::None},
-                    SchemeCase{Kind::I4, 64, ScaleType::F32, Offset::ZeroPoint},
-                    SchemeCase{Kind::I4, 32, ScaleType::F16, Offset::ZeroPoint},
-                    SchemeCase{Kind::I4, 32, ScaleType::F16, Offset::MinF16},
-                    SchemeCase{Kind::I8, 32, ScaleType::F16, Offset::None}, SchemeCase{Kind::I8, 16, ScaleType::F32, Offset::None},
-                    SchemeCase{Kind::I8, 32, ScaleType::F16, Offset::ZeroPoint},
-                    SchemeCase{Kind::I8, 32, ScaleType::F32, Offset::MinF32}));
+INSTANTIATE_TEST_SUITE_P(Schemes, Rtn,
+                         testing::Values(SchemeCase{Kind::I4, 32, ScaleType::F16, Offset::None},
+                                         SchemeCase{Kind::I4, 128, ScaleType::BF16, Offset::None},
+                                         SchemeCase{Kind::I4, 64, ScaleType::F32, Offset::ZeroPoint},
+                                         SchemeCase{Kind::I4, 32, ScaleType::F16, Offset::ZeroPoint},
+                                         SchemeCase{Kind::I4, 32, ScaleType::F16, Offset::MinF16},
+                                         SchemeCase{Kind::I8, 32, ScaleType::F16, Offset::None},
+                                         SchemeCase{Kind::I8, 16, ScaleType::F32, Offset::None},
+                                         SchemeCase{Kind::I8, 32, ScaleType::F16, Offset::ZeroPoint},
+                                         SchemeCase{Kind::I8, 32, ScaleType::F32, Offset::MinF32}));
 
 TEST(Quantise, SymmetricI4UsesMinus8ForTheLargest) {
   Context context;

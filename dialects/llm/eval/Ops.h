@@ -1,5 +1,6 @@
-// The meaning of each op on plain matrices: one function per op, named as the op (LlmOps.td and WqOps.td have the formulas).
-// Sums are taken in f64 and rounded once, so that they stand for the exact value whatever order a kernel sums in.
+// The meaning of each op on plain matrices: one function per op, named as the op (LlmOps.td and WqOps.td have the
+// formulas). Sums are taken in f64 and rounded once, so that they stand for the exact value whatever order a kernel
+// sums in.
 #pragma once
 #include "dialects/llm/Llm.h"
 #include <map>
@@ -49,7 +50,7 @@ struct AttentionShape {
 Tensor attention(const Tensor &q, const Tensor &k, const Tensor &v, Indices positions, const AttentionShape &shape,
                  LayerCache &cache);
 /// `table` and `rope` are null together.
-Tensor attentionKv(const Tensor &qkv, Indices positions, const Tensor *table, RopeAttr rope, const AttentionShape &shape,
-                   LayerCache &cache);
+Tensor attentionKv(const Tensor &qkv, Indices positions, const Tensor *table, RopeAttr rope,
+                   const AttentionShape &shape, LayerCache &cache);
 
 } // namespace llmc::llm::eval

@@ -6,8 +6,8 @@
 
 namespace llmc::llm::eval {
 
-/// True if `value` is made by an op on weights (llm.get_weight, wq.decode, wq.quantize, wq.recode, wq.concat, wq.constant,
-/// wq.pack, wq.get_packed), which is the same in every step.
+/// True if `value` is made by an op on weights (llm.get_weight, wq.decode, wq.quantize, wq.recode, wq.concat,
+/// wq.constant, wq.pack, wq.get_packed), which is the same in every step.
 bool isWeight(mlir::Value value);
 
 /// The values that a weight stands for. A packed weight is what its wq.store in `module` stores; wq.recode and wq.pack

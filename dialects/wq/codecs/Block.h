@@ -15,8 +15,8 @@ struct BlockCodec {
 
 extern const BlockCodec kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K;
 
-/// Scale and minimum of sub-block j (0..7) of Q4_K and Q5_K: 6 bits each, in 12 bytes. The first four pairs are the low 6
-/// bits of bytes j and j+4; the others take 4 bits of byte j+4 and their top 2 bits from the first eight bytes.
+/// Scale and minimum of sub-block j (0..7) of Q4_K and Q5_K: 6 bits each, in 12 bytes. The first four pairs are the low
+/// 6 bits of bytes j and j+4; the others take 4 bits of byte j+4 and their top 2 bits from the first eight bytes.
 inline void unpackScaleAndMin(const uint8_t *packed, int j, uint8_t &scale, uint8_t &min) {
   if (j < 4) {
     scale = packed[j] & 63;

@@ -1,6 +1,6 @@
-// Rows of checkpoint weights: to f32 values, or exactly to the codes, scales and offsets of a scheme. One file per encoding
-// in this folder; this header is what others use. Plain loops over one row, no allocation, no shared state: any number of
-// threads.
+// Rows of checkpoint weights: to f32 values, or exactly to the codes, scales and offsets of a scheme. One file per
+// encoding in this folder; this header is what others use. Plain loops over one row, no allocation, no shared state:
+// any number of threads.
 #pragma once
 #include "dialects/wq/Wq.h"
 #include "llvm/Support/Error.h"
@@ -8,18 +8,18 @@
 
 namespace llmc::wq {
 
-/// Where one row of a weight is, in each of its storage parts (LlmOps.td, `storage`; `!wq.encoded` lists the parts of each
-/// encoding). Absent parts are null. Any alignment.
+/// Where one row of a weight is, in each of its storage parts (LlmOps.td, `storage`; `!wq.encoded` lists the parts of
+/// each encoding). Absent parts are null. Any alignment.
 using RowParts = std::array<const uint8_t *, 3>;
 
 /// Number of storage parts of a weight with this element type: 1 for floats and GGUF encodings.
 unsigned partCount(mlir::Type element);
-/// Bytes of one row of k elements in a part; fails if the type is neither f16, bf16, f32 nor an encoding, or if k is not a
-/// whole number of the encoding's blocks.
+/// Bytes of one row of k elements in a part; fails if the type is neither f16, bf16, f32 nor an encoding, or if k is
+/// not a whole number of the encoding's blocks.
 llvm::Expected<int64_t> rowBytes(mlir::Type element, int64_t k, unsigned part);
 
-/// One row to values: out[0..k). Bit for bit ggml's values for GGUF encodings; f32 (code - zero) * scale for MatMulNBits.
-/// rowBytes() must have accepted (element, k).
+/// One row to values: out[0..k). Bit for bit ggml's values for GGUF encodings; f32 (code - zero) * scale for
+/// MatMulNBits. rowBytes() must have accepted (element, k).
 void decodeRow(mlir::Type element, int64_t k, const RowParts &row, float *out);
 
 /// Scales (and offsets) of a row of k elements: ceil(k / group).
@@ -28,8 +28,8 @@ inline int64_t groupCount(SchemeAttr scheme, int64_t k) { return (k + scheme.get
 int64_t scaleBytes(SchemeAttr scheme);
 int64_t offsetBytes(SchemeAttr scheme);
 
-/// One row of an integer scheme: codes [k], one a byte; scales and offsets [groups], raw bits of the scheme's types (u8 zero
-/// points, f16 or f32 minima). `Byte` is uint8_t or const uint8_t.
+/// One row of an integer scheme: codes [k], one a byte; scales and offsets [groups], raw bits of the scheme's types (u8
+/// zero points, f16 or f32 minima). `Byte` is uint8_t or const uint8_t.
 template <typename Byte> struct SchemeRow {
   Byte *codes, *scales, *offsets;
 };
@@ -37,10 +37,10 @@ template <typename Byte> struct SchemeRow {
 /// One encoded row to exactScheme(encoded), losing nothing.
 void recodeRow(EncodedType encoded, int64_t k, const RowParts &row, const SchemeRow<uint8_t> &out);
 
-/// Round-to-nearest (WqOps.td, wq.quantize) of x[0..k). A last group shorter than scheme.group is quantised by itself. With a
-/// float minimum: min and scale = (max-min)/15 (or 255) of the group, both rounded, code = clamp(round((w-min)/scale)).
-/// Fails on a value that is not finite and on a scale that its type cannot hold. A group whose rounded scale is 0 has codes
-/// that decode to 0 (with a minimum: to it).
+/// Round-to-nearest (WqOps.td, wq.quantize) of x[0..k). A last group shorter than scheme.group is quantised by itself.
+/// With a float minimum: min and scale = (max-min)/15 (or 255) of the group, both rounded, code =
+/// clamp(round((w-min)/scale)). Fails on a value that is not finite and on a scale that its type cannot hold. A group
+/// whose rounded scale is 0 has codes that decode to 0 (with a minimum: to it).
 llvm::Error quantiseRow(SchemeAttr scheme, int64_t k, const float *x, const SchemeRow<uint8_t> &out);
 
 /// The values of a row in a scheme: (code - zero) * scale, or code * scale + minimum, each operation rounded to f32.

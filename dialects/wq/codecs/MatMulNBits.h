@@ -4,8 +4,8 @@
 
 namespace llmc::wq {
 
-/// One row: blocks of block*bits/8 bytes (low nibble first; the last block is padded), and the row's zero points, packed
-/// the same way, or null. Without zero points the zero is 8 or 128.
+/// One row: blocks of block*bits/8 bytes (low nibble first; the last block is padded), and the row's zero points,
+/// packed the same way, or null. Without zero points the zero is 8 or 128.
 struct NBitsRow {
   int64_t bits, block;
   const uint8_t *codes, *zeros;

@@ -1,5 +1,5 @@
-// Q4_K: 256 values in 8 sub-blocks of 32: f16 d, f16 dmin, 12 bytes of 6-bit scales and minima, 128 bytes. Of each 32 bytes
-// the low nibbles are one sub-block and the high ones the next: q * (d * scale) - dmin * min.
+// Q4_K: 256 values in 8 sub-blocks of 32: f16 d, f16 dmin, 12 bytes of 6-bit scales and minima, 128 bytes. Of each 32
+// bytes the low nibbles are one sub-block and the high ones the next: q * (d * scale) - dmin * min.
 #include "dialects/wq/codecs/Block.h"
 
 namespace llmc::wq {

@@ -1,6 +1,6 @@
-// Q6_K: 256 values in 16 sub-blocks of 16: 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 signed scales, f16 d:
-// (d * scale) * (q - 32). Each half of 128 values has 64 bytes of nibbles and 32 of pairs: its quarter c (32 values) takes
-// nibble c/2 of byte 32*(c%2)+i and pair c of byte i.
+// Q6_K: 256 values in 16 sub-blocks of 16: 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 signed scales, f16
+// d: (d * scale) * (q - 32). Each half of 128 values has 64 bytes of nibbles and 32 of pairs: its quarter c (32 values)
+// takes nibble c/2 of byte 32*(c%2)+i and pair c of byte i.
 #include "dialects/wq/codecs/Block.h"
 
 namespace llmc::wq {
@@ -10,8 +10,7 @@ static void codesOf(const uint8_t *block, uint8_t *q) {
   const uint8_t *low = block, *high = block + 128;
   for (int half = 0; half < 2; ++half, low += 64, high += 32)
     for (int c = 0; c < 4; ++c, q += 32)
-      for (int i = 0; i < 32; ++i)
-        q[i] = (low[32 * (c % 2) + i] >> 4 * (c / 2) & 15) | (high[i] >> 2 * c & 3) << 4;
+      for (int i = 0; i < 32; ++i) q[i] = (low[32 * (c % 2) + i] >> 4 * (c / 2) & 15) | (high[i] >> 2 * c & 3) << 4;
 }
 
 static void scalesOf(const uint8_t *block, float *scales) {

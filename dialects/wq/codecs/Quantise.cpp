@@ -41,8 +41,8 @@ struct Group {
 
   float top() const { return scheme.getKind() == Kind::I4 ? 15 : 255; }
 
-  /// codes = clamp(round(x / scale) + zero): rounding first, so that an integer zero point keeps 0 exact. A quotient beyond
-  /// `top` cannot come from a scale that fits, only from one that rounded to a denormal; clamping first keeps
+  /// codes = clamp(round(x / scale) + zero): rounding first, so that an integer zero point keeps 0 exact. A quotient
+  /// beyond `top` cannot come from a scale that fits, only from one that rounded to a denormal; clamping first keeps
   /// roundToInteger in its range.
   void write(float scale, float zero, float shift = 0) const {
     float highest = top();
@@ -112,9 +112,9 @@ llvm::Error quantiseRow(SchemeAttr scheme, int64_t k, const float *x, const Sche
   for (int64_t g = 0; g < groupCount(scheme, k); ++g) {
     int64_t first = g * scheme.getGroup(), count = std::min(scheme.getGroup(), k - first);
     if (!std::isfinite(quantise({scheme, x + first, count, g, out, out.codes + first})))
-      return llvm::createStringError("found weights near k = " + std::to_string(first) + " whose scale or minimum is too " +
-                                     "large for " + stringifyScaleType(scheme.getScale()).str() +
-                                     ", expected smaller weights or f32 scales");
+      return llvm::createStringError(
+          "found weights near k = " + std::to_string(first) + " whose scale or minimum is too " + "large for " +
+          stringifyScaleType(scheme.getScale()).str() + ", expected smaller weights or f32 scales");
   }
   return llvm::Error::success();
 }

@@ -27,7 +27,7 @@ double largestDifference(llvm::ArrayRef<float> a, llvm::ArrayRef<float> b) {
   double most = 0;
   for (size_t i = 0; i < a.size(); ++i)
     if (double difference = std::abs(double(a[i]) - double(b[i])); !(difference <= most)) most = difference;
-  return most;
+  return std::isnan(most) ? INFINITY : most;
 }
 } // namespace
 
@@ -51,12 +51,14 @@ void expectOnnxGolden(const ImportedModel &model, llvm::StringRef folder, double
   std::vector<int32_t> rows = prefill.size() == vocab ? std::vector<int32_t>{int32_t(prompt.size()) - 1} : positions;
   auto logits = evaluator.step(prompt, positions, rows);
   ASSERT_TRUE(bool(logits)) << llvm::toString(logits.takeError());
-  EXPECT_LE(largestDifference(*logits, prefill), bound);
+  double most = largestDifference(*logits, prefill);
   for (size_t i = 0; i < greedy.size(); ++i) {
     auto next = evaluator.step({greedy[i]}, {int32_t(prompt.size() + i)}, {0});
     ASSERT_TRUE(bool(next)) << llvm::toString(next.takeError());
-    EXPECT_LE(largestDifference(*next, llvm::ArrayRef(decode).slice(i * vocab, vocab)), bound) << "step " << i;
+    most = std::max(most, largestDifference(*next, llvm::ArrayRef(decode).slice(i * vocab, vocab)));
   }
+  EXPECT_LE(most, bound);
+  testing::Test::RecordProperty("largest_difference", std::to_string(most)); // in --gtest_output
 }
 
 } // namespace llmc::test

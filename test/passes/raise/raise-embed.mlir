@@ -1,0 +1,42 @@
+// RUN: llmc-opt %s --llmc-raise-embed --remarks-filter=refusal --remark-format=emitRemark \
+// RUN:   --verify-diagnostics --split-input-file | FileCheck %s
+
+// CHECK: llm.weight @model.embed_tokens.weight : tensor<40x16xf16> [#llm.storage<1, 0, 1280>]
+// CHECK-LABEL: func @step
+// CHECK-SAME:    %[[TOKENS:[a-z0-9]*]]: tensor<?xi32>, %{{.*}}: tensor<?xi32>, %{{.*}}: tensor<?xi32>
+// CHECK:         llm.embed %[[TOKENS]], %{{.*}} : tensor<40x16xf16> -> tensor<?x16xf32>
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>) -> tensor<?x?x16xf16> {
+  %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
+  %w = llm.onnx_tensor "model.embed_tokens.weight" <1, 0, 1280> : tensor<40x16xf16>
+  %y = llm.onnx_node "Gather" domain "" opset 21(%w, %ids) {} : (tensor<40x16xf16>, tensor<?x?xi64>) -> tensor<?x?x16xf16>
+  return %y : tensor<?x?x16xf16>
+}
+
+// -----
+
+// CHECK: llm.weight @model.embed_tokens.weight : tensor<40x32x!wq.encoded<encoding = matmul_nbits, bits = 4, block = 16, scale = f32>>
+// CHECK: llm.embed
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>) -> tensor<?x?x32xf32> {
+  %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
+  %w = llm.onnx_tensor "model.embed_tokens.weight_Q4" <1, 0, 640> : tensor<40x16xui8>
+  %s = llm.onnx_tensor "model.embed_tokens.weight_scales" <1, 640, 320> : tensor<40x2xf32>
+  %y = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%w, %ids, %s) {bits = 4 : i64, block_size = 16 : i64, gather_axis = 0 : i64, quantize_axis = 1 : i64} : (tensor<40x16xui8>, tensor<?x?xi64>, tensor<40x2xf32>) -> tensor<?x?x32xf32>
+  return %y : tensor<?x?x32xf32>
+}
+
+// -----
+
+// CHECK-NOT: llm.embed
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %t: tensor<40x16xf32>) -> (tensor<?x?x16xf32>, tensor<40x?x?xf32>, tensor<?x?x32xf32>) {
+  %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
+  %w = llm.onnx_tensor "w" <1, 0, 2560> : tensor<40x16xf32>
+  %q = llm.onnx_tensor "q" <1, 0, 640> : tensor<40x32xsi4>
+  %s = llm.onnx_tensor "s" <1, 640, 320> : tensor<40x2xf32>
+  // expected-remark @below {{the table is not a float initialiser [V, H]}}
+  %0 = llm.onnx_node "Gather" domain "" opset 21(%t, %ids) {} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<?x?x16xf32>
+  // expected-remark @below {{tokens gather along another axis than 0}}
+  %1 = llm.onnx_node "Gather" domain "" opset 21(%w, %ids) {axis = 1 : i64} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<40x?x?xf32>
+  // expected-remark @below {{a table of codes in two's complement (INT4), expected UINT8}}
+  %2 = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%q, %ids, %s) {block_size = 16 : i64, gather_axis = 0 : i64, quantize_axis = 1 : i64} : (tensor<40x32xsi4>, tensor<?x?xi64>, tensor<40x2xf32>) -> tensor<?x?x32xf32>
+  return %0, %1, %2 : tensor<?x?x16xf32>, tensor<40x?x?xf32>, tensor<?x?x32xf32>
+}

@@ -1,0 +1,77 @@
+// RUN: llmc-opt %s --llmc-raise-linear --remarks-filter=refusal --remark-format=emitRemark \
+// RUN:   --verify-diagnostics --split-input-file | FileCheck %s
+
+// CHECK: llm.weight @model.layers.0.self_attn.o_proj.weight : tensor<32x16xf16> [#llm.storage<1, 0, 1024>] {transposed}
+// CHECK-LABEL: func @step
+// CHECK:         %[[X:.*]] = builtin.unrealized_conversion_cast %arg0 : tensor<?x?x16xf16> to tensor<?x16xf32>
+// CHECK:         %[[Y:.*]] = llm.linear %[[X]], %{{.*}} : tensor<?x16xf32>, tensor<32x16xf16> -> tensor<?x32xf32>
+// CHECK:         builtin.unrealized_conversion_cast %[[Y]] : tensor<?x32xf32> to tensor<?x?x32xf16>
+func.func @step(%x: tensor<?x?x16xf16>) -> tensor<?x?x32xf16> {
+  %w = llm.onnx_tensor "model.layers.0.attn.o_proj.MatMul.weight" <1, 0, 1024> : tensor<16x32xf16>
+  %y = llm.onnx_node "MatMul" domain "" opset 21(%x, %w) {} : (tensor<?x?x16xf16>, tensor<16x32xf16>) -> tensor<?x?x32xf16>
+  return %y : tensor<?x?x32xf16>
+}
+
+// -----
+
+// A module's path names a weight whose tensor has an invented name.
+// CHECK: llm.weight @model.layers.0.mlp.up_proj.weight : tensor<32x16xf32>
+// CHECK: llm.weight @model.layers.0.mlp.up_proj.bias : tensor<32xf32>
+// CHECK-LABEL: func @step
+// CHECK:         llm.linear %{{.*}}, %{{.*}} bias %{{.*}} : tensor<32xf32>
+func.func @step(%x: tensor<?x?x16xf32>) -> tensor<?x?x32xf32> {
+  %w = llm.onnx_tensor "onnx::MatMul_12" <0, 0, 2048> : tensor<16x32xf32>
+  %b = llm.onnx_tensor "model.layers.0.mlp.up_proj.bias" <0, 2048, 128> : tensor<32xf32>
+  %y = llm.onnx_node "MatMul" domain "" opset 21(%x, %w) {} : (tensor<?x?x16xf32>, tensor<16x32xf32>) -> tensor<?x?x32xf32> loc("/model/layers.0/mlp/up_proj/MatMul")
+  %z = llm.onnx_node "Add" domain "" opset 21(%b, %y) {} : (tensor<32xf32>, tensor<?x?x32xf32>) -> tensor<?x?x32xf32>
+  return %z : tensor<?x?x32xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @step
+// CHECK:         llm.onnx_node "MatMul"
+// CHECK-SAME:    llm.refusal
+func.func @step(%x: tensor<?x?x16xf32>, %w: tensor<16x32xf32>) -> tensor<?x?x32xf32> {
+  // expected-remark @below {{the second operand is not a float initialiser [K, N]}}
+  %y = llm.onnx_node "MatMul" domain "" opset 21(%x, %w) {} : (tensor<?x?x16xf32>, tensor<16x32xf32>) -> tensor<?x?x32xf32>
+  return %y : tensor<?x?x32xf32>
+}
+
+// -----
+
+// CHECK: llm.weight @lm_head.weight : tensor<8x48x!wq.encoded<encoding = matmul_nbits, bits = 4, block = 32, scale = bf16, zero_points = true>>
+// CHECK-SAME: [#llm.storage<1, 0, 256>, #llm.storage<1, 256, 32>, #llm.storage<1, 288, 8>]
+// CHECK-LABEL: func @step
+// CHECK:         llm.linear
+func.func @step(%x: tensor<?x?x48xf32>) -> tensor<?x?x8xf32> {
+  %b = llm.onnx_tensor "lm_head.MatMul.weight_Q4G32" <1, 0, 256> : tensor<8x2x16xui8>
+  %s = llm.onnx_tensor "lm_head.MatMul.weight_scale" <1, 256, 32> : tensor<8x2xbf16>
+  %z = llm.onnx_tensor "lm_head.MatMul.weight_zp" <1, 288, 8> : tensor<8x1xui8>
+  %y = llm.onnx_node "MatMulNBits" domain "com.microsoft" opset 1(%x, %b, %s, %z) {K = 48 : i64, N = 8 : i64, bits = 4 : i64, block_size = 32 : i64, accuracy_level = 4 : i64}
+    : (tensor<?x?x48xf32>, tensor<8x2x16xui8>, tensor<8x2xbf16>, tensor<8x1xui8>) -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @step
+// CHECK-NOT:     llm.linear
+func.func @step(%x: tensor<?x?x32xf32>) -> (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) {
+  %b = llm.onnx_tensor "b" <1, 0, 128> : tensor<8x1x16xui8>
+  %b2 = llm.onnx_tensor "b2" <1, 0, 64> : tensor<8x1x8xui8>
+  %b512 = llm.onnx_tensor "b512" <1, 0, 2048> : tensor<8x1x256xui8>
+  %s = llm.onnx_tensor "s" <1, 128, 32> : tensor<8x1xf32>
+  %z = llm.onnx_tensor "z" <1, 160, 32> : tensor<8x1xf32>
+  %g = llm.onnx_tensor "g" <1, 200, 128> : tensor<32xi32>
+  %none = llm.onnx_none : none
+  // expected-remark @below {{MatMulNBits of 2 bits, expected 4 or 8}}
+  %0 = llm.onnx_node "MatMulNBits" domain "com.microsoft" opset 1(%x, %b2, %s) {K = 32 : i64, N = 8 : i64, bits = 2 : i64, block_size = 32 : i64} : (tensor<?x?x32xf32>, tensor<8x1x8xui8>, tensor<8x1xf32>) -> tensor<?x?x8xf32>
+  // expected-remark @below {{float zero points, expected UINT8}}
+  %1 = llm.onnx_node "MatMulNBits" domain "com.microsoft" opset 1(%x, %b, %s, %z) {K = 32 : i64, N = 8 : i64, block_size = 32 : i64} : (tensor<?x?x32xf32>, tensor<8x1x16xui8>, tensor<8x1xf32>, tensor<8x1xf32>) -> tensor<?x?x8xf32>
+  // expected-remark @below {{g_idx}}
+  %2 = llm.onnx_node "MatMulNBits" domain "com.microsoft" opset 1(%x, %b, %s, %none, %g) {K = 32 : i64, N = 8 : i64, block_size = 32 : i64} : (tensor<?x?x32xf32>, tensor<8x1x16xui8>, tensor<8x1xf32>, none, tensor<32xi32>) -> tensor<?x?x8xf32>
+  // expected-remark @below {{blocks of 512, expected 16 to 256}}
+  %3 = llm.onnx_node "MatMulNBits" domain "com.microsoft" opset 1(%x, %b512, %s) {K = 32 : i64, N = 8 : i64, block_size = 512 : i64} : (tensor<?x?x32xf32>, tensor<8x1x256xui8>, tensor<8x1xf32>) -> tensor<?x?x8xf32>
+  return %0, %1, %2, %3 : tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>
+}

@@ -1,0 +1,122 @@
+// llmc compile: a model to an artifact, or to what any stage of the compiler leaves.
+#include "compiler/Compiler.h"
+#include "compiler/Pipeline.h"
+#include "tools/llmc/Commands.h"
+#include "tools/llmc/Progress.h"
+#include "tools/llmc/Usage.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+#include <unistd.h>
+
+namespace llmc::cli {
+namespace {
+
+struct CompileCommand {
+  std::string model, out, emit = "so";
+  CompileFlags flags;
+  CLI::Option *emitOption = nullptr;
+};
+
+std::vector<std::string> stageNames() {
+  std::vector<std::string> names;
+  for (const Stage &stage : stages()) names.push_back(stage.name);
+  return names;
+}
+
+std::string stageTable() {
+  std::string text = "\nStages:\n";
+  for (const Stage &stage : stages())
+    text += "  " + std::string(stage.name) + std::string(13 - std::string(stage.name).size(), ' ') + stage.leaves + "\n";
+  return text;
+}
+
+/// All of `bytes` in `path`, or nothing: a temporary file beside it is renamed when it is complete.
+llvm::Error writeWhole(const std::string &path, llvm::StringRef bytes) {
+  llvm::SmallString<128> temporary;
+  int fd;
+  if (std::error_code error = llvm::sys::fs::createUniqueFile(path + ".tmp-%%%%%%", fd, temporary,
+                                                              llvm::sys::fs::OF_None, 0666))
+    return llvm::createStringError(path + ": " + error.message());
+  llvm::raw_fd_ostream os(fd, true);
+  os << bytes;
+  os.close();
+  std::error_code error = os.error();
+  os.clear_error();
+  if (!error) error = llvm::sys::fs::rename(temporary, path);
+  if (!error) return llvm::Error::success();
+  llvm::sys::fs::remove(temporary);
+  return llvm::createStringError(path + ": " + error.message());
+}
+
+std::string mlirText(Compilation &compilation) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  compilation.model.module->print(os);
+  return text + "\n";
+}
+
+llvm::Expected<std::string> emitText(Compilation &compilation, const std::string &kind) {
+  if (kind == "mlir") return mlirText(compilation);
+  if (kind == "llvm") return compileLlvmText(compilation);
+  auto bytes = compileObject(compilation, /*assembly=*/kind == "asm");
+  if (!bytes) return bytes.takeError();
+  return std::string(bytes->data(), bytes->size());
+}
+
+llvm::Error compile(const CompileCommand &command) {
+  ProgressLine line;
+  Progress progress = line.callbacks();
+  auto context = makeContext();
+  llvm::Expected<Compilation> compilation = compileModel(command.model, command.flags.options(), *context, progress);
+  if (!compilation) return compilation.takeError();
+  if (command.emit == "so") return writeArtifact(*compilation, command.out, progress);
+  llvm::Expected<std::string> text = emitText(*compilation, command.emit);
+  if (!text) return about(command.model, text.takeError());
+  line.clear();
+  if (!command.out.empty() && command.out != "-") return writeWhole(command.out, *text);
+  llvm::outs() << *text;
+  llvm::outs().flush();
+  return llvm::Error::success();
+}
+
+int runCompile(CompileCommand &command) {
+  bool stops = !command.flags.options().stopAfter.empty();
+  if (stops && command.emitOption->count() && command.emit != "mlir")
+    return failUsage("--stop-after: found --emit=" + command.emit + ", expected mlir: a stage leaves an MLIR module");
+  if (stops) command.emit = "mlir";
+  bool binary = command.emit == "so" || command.emit == "obj";
+  if (binary && (command.out.empty() || command.out == "-"))
+    return failUsage("--output: found nothing, expected -o FILE: " + command.emit + " is not for a terminal");
+  if (llvm::Error error = compile(command)) return fail(std::move(error));
+  return 0;
+}
+
+} // namespace
+
+Command addCompile(CLI::App &llmc) {
+  CLI::App *app = llmc.add_subcommand("compile", "compile a model to one file");
+  auto command = std::make_shared<CompileCommand>();
+  app->add_option("MODEL", command->model, "Hugging Face folder, .gguf or .onnx")->required();
+  app->add_option("-o,--output", command->out,
+                  "file to write; it appears when it is complete. Texts (mlir, llvm, asm) go to stdout without it");
+  command->flags.add(*app, /*jit=*/false);
+  app->add_option("--threads", command->flags.options().threads, "for packing weights; 0: as many as there are CPUs")
+      ->check(numberIn(0, 1024, "N"))
+      ->group("Compiling");
+  auto emits = oneOf({"so", "obj", "mlir", "llvm", "asm"});
+  command->emitOption = app->add_option("--emit", command->emit, "what to write")->check(emits)->group("Looking inside");
+  command->emitOption->type_name(emits.get_description());
+  app->add_option("--stop-after", command->flags.options().stopAfter, "write the MLIR module that this stage leaves")
+      ->check(oneOf(stageNames()).description("STAGE"))
+      ->type_name("STAGE")
+      ->group("Looking inside");
+  addExamples(*app, "  llmc compile model.gguf -o model.so                     for this CPU, the file's own 4-bit weights\n"
+                    "  llmc compile hf-model -o model.so --quantize=int8       8-bit weights from a float model\n"
+                    "  llmc compile hf-model -o model.so --target=haswell      for any CPU with AVX2\n"
+                    "  llmc compile hf-model --stop-after=fuse | less          the module after fusion\n"
+                    "  llmc compile hf-model --emit=asm                        the code\n" +
+                        stageTable());
+  return {app, [command] { return runCompile(*command); }};
+}
+
+} // namespace llmc::cli

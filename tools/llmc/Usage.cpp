@@ -1,0 +1,119 @@
+#include "tools/llmc/Usage.h"
+#include "codegen/Target.h"
+#include "compiler/Pipeline.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/raw_ostream.h"
+#include <cmath>
+
+namespace llmc::cli {
+namespace {
+
+std::vector<std::string> targetNames() {
+  std::vector<std::string> names = {"native"};
+  for (const Target &target : allTargets()) names.push_back(target.name);
+  return names;
+}
+
+/// Parsing accepts the whole text only, unlike stod.
+bool parseNumber(const std::string &text, double &value) {
+  return !llvm::StringRef(text).getAsDouble(value) && std::isfinite(value);
+}
+
+std::string brief(double value) {
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::format("%.10g", value);
+  return text;
+}
+
+} // namespace
+
+int fail(llvm::Error error) {
+  llvm::errs() << "error: " << llvm::toString(std::move(error)) << "\n";
+  return kFailure;
+}
+
+int failUsage(const std::string &message) {
+  llvm::errs() << "error: " << message << "\n";
+  return kUsage;
+}
+
+llvm::Error about(const std::string &path, llvm::Error error) {
+  if (!error) return error;
+  std::string message = llvm::toString(std::move(error));
+  return llvm::createStringError(llvm::StringRef(message).starts_with(path + ":") ? message : path + ": " + message);
+}
+
+CLI::Validator oneOf(std::vector<std::string> values) {
+  std::string names = llvm::join(values, ", ");
+  auto check = [values, names](std::string &value) -> std::string {
+    if (llvm::is_contained(values, value)) return "";
+    return "found '" + value + "', expected one of " + names;
+  };
+  return CLI::Validator(check, llvm::join(values, "|"));
+}
+
+CLI::Validator numberIn(double least, double most, const std::string &unit) {
+  auto check = [least, most](std::string &text) -> std::string {
+    double value;
+    if (parseNumber(text, value) && value >= least && value <= most) return "";
+    return "found '" + text + "', expected a number from " + brief(least) + " to " + brief(most);
+  };
+  return CLI::Validator(check, unit);
+}
+
+CLI::Validator atLeast(int64_t least, const std::string &unit) {
+  auto check = [least](std::string &text) -> std::string {
+    int64_t value;
+    constexpr int64_t most = int64_t(1) << 40; // what any size or count here stays below, sums included
+    if (!llvm::StringRef(text).getAsInteger(10, value) && value >= least && value <= most) return "";
+    return "found '" + text + "', expected a whole number of at least " + std::to_string(least);
+  };
+  return CLI::Validator(check, unit);
+}
+
+void addExamples(CLI::App &app, const std::string &examples) { app.footer("Examples:\n" + examples); }
+
+void CompileFlags::add(CLI::App &app, bool jit) {
+  std::string group = jit ? "Compiling (a MODEL that is not compiled yet)" : "Compiling";
+  auto option = [&](const char *name, auto &value, const char *help, CLI::Validator check) {
+    flags.push_back(app.add_option(name, value, help)->check(check)->group(group)->type_name(check.get_description()));
+  };
+  option("--target", values.target, "CPU to compile for: see llmc targets. native: the best named one that runs here",
+         oneOf(targetNames()).description("NAME"));
+  option("--quantize", values.quantize,
+         "auto: as the file has it if that is quantised, else int4. keep: the file's values exactly. "
+         "int8, int4: quantise (or requantise) to that",
+         oneOf({"auto", "keep", "int8", "int4"}));
+  option("--group-size", values.groupSize, "weights per scale, along the inputs",
+         oneOf({"16", "32", "64", "128", "256"}));
+  flags.push_back(app.add_flag("--asymmetric", values.asymmetric, "zero points: groups need not be centred at 0")
+                      ->group(group));
+  option("--compute", values.compute,
+         "arithmetic of quantised layers. f32: exact reference. int8: activations in blocks of 32, the fast one",
+         oneOf({"auto", "f32", "int8"}));
+  option("--kv-type", values.kvType, "elements of the KV cache", oneOf({"f16", "f32"}));
+  option("--max-context", values.maxContext, "tokens of a sequence; 0: as many as the model is made for",
+         atLeast(0, "TOKENS"));
+}
+
+std::string CompileFlags::given() const {
+  std::string names;
+  for (const CLI::Option *flag : flags)
+    if (flag->count()) (names += names.empty() ? "" : ", ") += flag->get_name();
+  return names;
+}
+
+int parseAndRun(CLI::App &app, int argc, char **argv, const std::function<int()> &chosen) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    if (error.get_exit_code() == 0) return app.exit(error); // --help, --version
+    const CLI::App *at = &app;
+    while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+    std::string command = at == &app ? app.get_name() : app.get_name() + " " + at->get_name();
+    return failUsage(std::string(error.what()) + "; " + command + " --help explains the options");
+  }
+  return chosen();
+}
+
+} // namespace llmc::cli
