@@ -1,5 +1,7 @@
 // All passes but the raising ones; Passes.td is their manual.
 #pragma once
+#include "dialects/kernel/Kernel.h"
+#include "dialects/llm/Llm.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"

@@ -12,9 +12,11 @@ def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
     - int4: weights of linears i4, f16 scales; the output head and the embedding i8 with groups of 32, because an error
       there reaches every logit. int8: all i8. Groups of `group-size`, symmetric unless `asymmetric`.
     - auto: keep if any weight is already quantised, else int4.
-    compute auto is int8 when any linear's weight is an integer scheme, else f32.
+    compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, else f32:
+    narrow models are sensitive to rounded activations.
     Refuses (error): a group size that is not 16, 32, 64, 128 or 256.
   }];
+  let dependentDialects = ["llmc::wq::WqDialect"];
   let options = [
     Option<"quantize", "quantize", "std::string", "\"auto\"", "auto, keep, int8 or int4">,
     Option<"groupSize", "group-size", "int64_t", "32", "k per scale">,
@@ -27,6 +29,7 @@ def WqQuantize : Pass<"llmc-wq-quantize", "mlir::ModuleOp"> {
     Needs `wq.scheme` on weights (wq-assign). Leaves wq.linear on weights in a scheme (`!wq.quant` or floats), llm.embed
     on a table in a scheme, norm weights and biases in f32. Equal chains are shared (a tied head is one weight).
   }];
+  let dependentDialects = ["llmc::wq::WqDialect"];
 }
 def FuseAttentionKv : Pass<"llmc-fuse-attention-kv", "mlir::func::FuncOp"> {
   let summary = "rope, append to the cache and attention as one op";
@@ -35,6 +38,7 @@ def FuseAttentionKv : Pass<"llmc-fuse-attention-kv", "mlir::func::FuncOp"> {
     of llm.concat_columns(q, k, v) and one llm.rope_table for each #llm.rope.
     Refuses (remark): only one of q and k is rotated; different ropes; a rope has another use.
   }];
+  let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
 }
 def FuseQkv : Pass<"llmc-fuse-qkv", "mlir::func::FuncOp"> {
   let summary = "one linear for the q, k and v projections";
@@ -43,6 +47,7 @@ def FuseQkv : Pass<"llmc-fuse-qkv", "mlir::func::FuncOp"> {
     Refuses (remark): a part is not a wq.linear, has another use, reads another input, or differs in scheme or in having
     a bias. Then the parts stay separate and write into one buffer.
   }];
+  let dependentDialects = ["llmc::wq::WqDialect"];
 }
 def FuseGateUp : Pass<"llmc-fuse-gate-up", "mlir::func::FuncOp"> {
   let summary = "one linear for the gate and up projections";
@@ -50,6 +55,7 @@ def FuseGateUp : Pass<"llmc-fuse-gate-up", "mlir::func::FuncOp"> {
     Needs llm.gated_mul. Leaves llm.glu of one wq.linear of the concatenated weights; or, refused (remark: not two
     linears, another use, inputs or schemes differ), llm.glu of llm.concat_columns.
   }];
+  let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
 }
 def FuseResidual : Pass<"llmc-fuse-residual", "mlir::func::FuncOp"> {
   let summary = "a linear adds to the residual stream in place";
@@ -57,12 +63,15 @@ def FuseResidual : Pass<"llmc-fuse-residual", "mlir::func::FuncOp"> {
     Needs llm.add(x, wq.linear). Leaves wq.linear with `residual`.
     Refuses (remark): the linear has another use; x is read after the add, so it can't be overwritten.
   }];
+  let dependentDialects = ["llmc::wq::WqDialect"];
 }
 def QuantizeActivations : Pass<"llmc-quantize-activations", "mlir::func::FuncOp"> {
   let summary = "int8 rows for linears whose weights are integers, when wq.compute is int8";
   let description = [{
-    Leaves wq.quantize_rows before each such wq.linear, one for each distinct input.
+    Leaves wq.quantize_rows before each such wq.linear, one for each distinct input. The linear that computes the
+    logits keeps f32 rows: its rounding error would reach every logit, and it runs for the wanted rows only.
   }];
+  let dependentDialects = ["llmc::wq::WqDialect"];
 }
 def FuseNormIntoLinear : Pass<"llmc-fuse-norm-into-linear", "mlir::func::FuncOp"> {
   let summary = "norms and GLUs write the rows that their linears read";
@@ -78,6 +87,7 @@ def SplitWeightProgram : Pass<"llmc-split-weight-program", "mlir::ModuleOp"> {
     its place in the artifact (4 KB aligned, in order of first use), and wq.get_packed in @step; llm.weight symbols stay
     for @pack. Packs matrices in panels, vectors as f32.
   }];
+  let dependentDialects = ["llmc::wq::WqDialect"];
 }
 def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
   let summary = "kernel.call for every op of @step, from the catalogue";
@@ -86,6 +96,7 @@ def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
     the cheapest kernel that accepts is taken; each refusal of a cheaper-looking one is a remark.
     Refuses (error): no kernel accepts; the reasons are listed.
   }];
+  let dependentDialects = ["llmc::kernel::KernelDialect", "llmc::wq::WqDialect"];
   let options = [
     Option<"target", "target", "std::string", "\"x86-64-v2\"", "target name (llmc targets)">,
     Option<"kvType", "kv-type", "std::string", "\"f16\"", "f32 or f16">];
@@ -105,6 +116,7 @@ def InsertBarriers : Pass<"llmc-insert-barriers", "mlir::func::FuncOp"> {
     may have written, or may still read, since the last barrier. Calls that split by rows and touch the same rows of the
     same value need none.
   }];
+  let dependentDialects = ["llmc::kernel::KernelDialect"];
 }
 def LowerToLlvm : Pass<"llmc-lower-to-llvm", "mlir::ModuleOp"> {
   let summary = "@step as a function of (batch, thread, threads) that fills argument structures and calls kernels";

@@ -19,8 +19,8 @@
 #include "dialects/wq/WqOps.h.inc"
 
 namespace llmc::wq {
-/// The scheme that holds an encoding's values exactly (q4_0 -> i4 g32 f16, q4_k -> i4 g32 f32 scales and minima, ...);
-/// `k` is the row length.
+/// The scheme that holds an encoding's values exactly (q4_0 -> i4 g32 f16, q4_k -> i4 g32 f32 scales and minima, ...).
+/// f32, which is no integer scheme, for nf4 and for groups in act order.
 SchemeAttr exactScheme(EncodedType encoded);
 /// The scheme of a float element type (f16, bf16, f32), group 0.
 SchemeAttr floatScheme(mlir::Type element);

@@ -54,10 +54,16 @@ SchemeAttr exactScheme(EncodedType e) {
   case Encoding::Q5_K: return scheme(Kind::I8, 32, ScaleType::F32, Offset::MinF32);
   case Encoding::Q6_K: return scheme(Kind::I8, 16, ScaleType::F32, Offset::None);
   case Encoding::MatMulNBits:
+  case Encoding::Gptq:
+  case Encoding::GptqV2:
+  case Encoding::Awq:
+  case Encoding::CompressedTensors:
+    if (e.getActOrder()) break; // the groups of k are no runs
     return scheme(e.getBits() == 4 ? Kind::I4 : Kind::I8, e.getBlock(), e.getScale(),
                   e.getZeroPoints() ? Offset::ZeroPoint : Offset::None);
+  case Encoding::Nf4: break; // 16 arbitrary levels
   }
-  return {};
+  return floatScheme(Float32Type::get(e.getContext()));
 }
 
 SchemeAttr floatScheme(Type element) {

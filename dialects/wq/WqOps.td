@@ -60,7 +60,9 @@ def Wq_Encoding : I32EnumAttr<"Encoding", "bytes of a weight as a file has them"
     I32EnumAttrCase<"Q4_0", 0, "q4_0">, I32EnumAttrCase<"Q4_1", 1, "q4_1">, I32EnumAttrCase<"Q5_0", 2, "q5_0">,
     I32EnumAttrCase<"Q5_1", 3, "q5_1">, I32EnumAttrCase<"Q8_0", 4, "q8_0">, I32EnumAttrCase<"Q4_K", 5, "q4_k">,
     I32EnumAttrCase<"Q5_K", 6, "q5_k">, I32EnumAttrCase<"Q6_K", 7, "q6_k">,
-    I32EnumAttrCase<"MatMulNBits", 8, "matmul_nbits">]> {
+    I32EnumAttrCase<"MatMulNBits", 8, "matmul_nbits">, I32EnumAttrCase<"Gptq", 9, "gptq">,
+    I32EnumAttrCase<"GptqV2", 10, "gptq_v2">, I32EnumAttrCase<"Awq", 11, "awq">,
+    I32EnumAttrCase<"CompressedTensors", 12, "compressed_tensors">, I32EnumAttrCase<"Nf4", 13, "nf4">]> {
   let cppNamespace = "::llmc::wq"; let genSpecializedAttr = 0;
 }
 
@@ -72,11 +74,31 @@ def Wq_EncodedType : Wq_Type<"Encoded", "encoded"> {
     GGUF kinds need no parameters. matmul_nbits (com.microsoft MatMulNBits): `bits` 4 or 8, `block` k per scale,
     `scale` type; storage parts are B u8 [N][blocks][block*bits/8], scales [N][blocks], and, if `zero_points`, zero
     points u8 [N][ceil(blocks*bits/8)].
+
+    Those of Hugging Face have `bits` 4 or 8, `block` k per scale (G = ceil(K/block) groups), words of 32 bits with the
+    lowest bits first, and in this order the parts:
+    - gptq, gptq_v2: qweight [K*bits/32][N] packed along K; scales [G][N]; if `zero_points` qzeros [G][N*bits/32] packed
+      along N (gptq stores zero - 1, gptq_v2 the zero); if `act_order` g_idx i32 [K], the group of each k.
+    - awq (4 bits): qweight [K][N/8]; scales [G][N]; if `zero_points` qzeros [G][N/8]. All packed along N: nibble j of a
+      word is output 8*word + (0, 2, 4, 6, 1, 3, 5, 7)[j].
+    - compressed_tensors (pack-quantized): weight_packed [N][K*bits/32]; weight_scale [N][G]; if `zero_points`
+      weight_zero_point [N*bits/32][G] packed along N; if `act_order` weight_g_idx i32 [K].
+    - nf4 (bitsandbytes): weight u8 [N][K/2], high nibble first; absmax [N][K/block]; quant_map f32 [16]. absmax is f32,
+      or if `nested` u8 with nested_absmax f32 and nested_quant_map f32 [256]:
+      nested_quant_map[absmax] * nested_absmax[one per 256 blocks] + `nested_offset`.
+    Without zero points the zero is 8 or 128. No integer scheme holds `act_order` or nf4 exactly: theirs is f32.
   }];
   let parameters = (ins EnumParameter<Wq_Encoding>:$encoding, DefaultValuedParameter<"int64_t", "0">:$bits,
                     DefaultValuedParameter<"int64_t", "0">:$block,
                     Wq_ScaleParameter:$scale,
-                    DefaultValuedParameter<"bool", "false">:$zero_points);
+                    DefaultValuedParameter<"bool", "false">:$zero_points,
+                    DefaultValuedParameter<"bool", "false">:$act_order,
+                    DefaultValuedParameter<"bool", "false">:$nested,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$nested_offset);
+  let builders = [TypeBuilder<(ins "::llmc::wq::Encoding":$encoding, "int64_t":$bits, "int64_t":$block,
+                                   "::llmc::wq::ScaleType":$scale, "bool":$zero_points), [{
+    return $_get($_ctxt, encoding, bits, block, scale, zero_points, false, false, ::llmc::F32());
+  }]>];
   let assemblyFormat = "`<` struct(params) `>`";
 }
 def Wq_QuantType : Wq_Type<"Quant", "quant"> {
@@ -111,6 +133,9 @@ def Wq_QuantizeOp : Wq_Op<"quantize", [Pure]> {
 }
 def Wq_RecodeOp : Wq_Op<"recode", [Pure]> {
   let summary = "an encoded weight in a scheme that holds its values exactly";
+  let description = [{
+    Not for encodings whose exact scheme is f32 (`!wq.encoded`): wq.decode keeps their values.
+  }];
   let arguments = (ins AnyRankedTensor:$w);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$w attr-dict `:` type($w) `->` type($y)";

@@ -95,9 +95,10 @@ llm::DecoderLayer readLayer(WeightReader &reader, const TensorNames &names, cons
   return layer;
 }
 
-/// The length that the model is made for: dynamic rope stretches it by its factor.
+/// The length that the model is made for. Dynamic rope has none of its own, its base grows with the sequence: up to 16
+/// times its factor is allowed.
 int64_t maxContext(const Config &config) {
-  double stretch = config.rope.type == "dynamic" && config.rope.factor > 1 ? config.rope.factor : 1;
+  double stretch = config.rope.type == "dynamic" ? 16 * std::max(config.rope.factor, 1.0) : 1;
   return int64_t(std::min(double(llm::kMostContext), double(config.maxPositions) * stretch));
 }
 } // namespace

@@ -70,8 +70,10 @@ llvm::Expected<Type> broadcast(const Node &n, unsigned from, Type element) {
     for (int64_t axis = 1; axis <= n.rank(i); ++axis) {
       int64_t dim = n.dim(i, -axis), &out = shape[shape.size() - axis];
       if (dim == 1 || dim == out) continue;
-      if (out == 1) out = dim;
-      else if (ShapedType::isDynamic(out)) out = dim;
+      if (out == 1)
+        out = dim;
+      else if (ShapedType::isDynamic(out))
+        out = dim;
       else if (!ShapedType::isDynamic(dim))
         return refuse("operand '" + n.names[i] + "' has " + Twine(dim) + " elements where another has " + Twine(out));
     }
@@ -124,7 +126,8 @@ llvm::Expected<Types> matMul(const Node &n) {
   if (n.rank(0) < 2 || n.rank(1) < 2) return refuse("found a vector operand, expected matrices");
   int64_t k0 = n.dim(0, -1), k1 = n.dim(1, -2);
   if (!ShapedType::isDynamic(k0) && !ShapedType::isDynamic(k1) && k0 != k1)
-    return refuse("operand '" + n.names[0] + "' has rows of " + Twine(k0) + ", '" + n.names[1] + "' has K = " + Twine(k1));
+    return refuse("operand '" + n.names[0] + "' has rows of " + Twine(k0) + ", '" + n.names[1] +
+                  "' has K = " + Twine(k1));
   int64_t rank = std::max(n.rank(0), n.rank(1));
   SmallVector<int64_t> shape(rank, ShapedType::kDynamic);
   for (int64_t axis = 3; axis <= rank; ++axis) { // batch dims
@@ -171,8 +174,10 @@ llvm::Expected<Types> reduce(const Node &n) {
   }
   SmallVector<int64_t> out;
   for (int64_t i = 0; i < n.rank(0); ++i)
-    if (!gone[i]) out.push_back(shape[i]);
-    else if (keep) out.push_back(1);
+    if (!gone[i])
+      out.push_back(shape[i]);
+    else if (keep)
+      out.push_back(1);
   return Types{RankedTensorType::get(out, n.element(0))};
 }
 llvm::Expected<Types> range(const Node &n) {

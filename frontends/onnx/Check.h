@@ -14,7 +14,7 @@ struct Node {
   llvm::StringRef opType;
   int64_t opset = 0;
   mlir::DictionaryAttr attributes;
-  mlir::ValueRange operands; // an absent one has NoneType
+  mlir::ValueRange operands;         // an absent one has NoneType
   llvm::ArrayRef<std::string> names; // of the operands
   unsigned results = 1;
 

@@ -148,7 +148,7 @@ private:
                   "save the model again with raw data");
     auto storage = llm::StorageAttr::get(tensors.context, tensor.bytes->file, tensor.bytes->offset, tensor.bytes->size);
     return Value(llm::OnnxTensorOp::create(builder, loc, tensor.type, builder.getStringAttr(name), storage,
-                                                   llm::RopeAttr(), UnitAttr(), StringAttr()));
+                                           llm::RopeAttr(), UnitAttr(), StringAttr()));
   }
 
   llvm::Error addInitializer(int index) {
@@ -167,12 +167,18 @@ private:
   llvm::Expected<Attribute> convertAttribute(const ::onnx::NodeProto &node, int nodeIndex, int index, char kind) {
     const ::onnx::AttributeProto &a = node.attribute(index);
     auto mismatch = [&] {
-      return failNode(node, "attribute " + printable(a.name()) + ": found another type or no value of its type, expected " +
-                                (kind == 'i' ? "INT" : kind == 'f' ? "FLOAT" : kind == 's' ? "STRING"
-                                 : kind == 't' ? "TENSOR" : kind == 'F' ? "FLOATS" : "INTS"));
+      return failNode(node, "attribute " + printable(a.name()) +
+                                ": found another type or no value of its type, expected " +
+                                (kind == 'i'   ? "INT"
+                                 : kind == 'f' ? "FLOAT"
+                                 : kind == 's' ? "STRING"
+                                 : kind == 't' ? "TENSOR"
+                                 : kind == 'F' ? "FLOATS"
+                                               : "INTS"));
     };
     if (!a.ref_attr_name().empty())
-      return failNode(node, "attribute " + printable(a.name()) + ": found a reference, which has no meaning outside a function");
+      return failNode(node, "attribute " + printable(a.name()) +
+                                ": found a reference, which has no meaning outside a function");
     using Proto = ::onnx::AttributeProto;
     switch (kind) {
     case 'i':
@@ -198,7 +204,8 @@ private:
     if (!tensor) return tensor.takeError();
     llvm::Expected<DenseElementsAttr> value = tensors.constant(*tensor);
     if (!value) return value.takeError();
-    if (!*value) return failNode(node, "attribute " + printable(a.name()) + ": found a large tensor, expected a small one");
+    if (!*value)
+      return failNode(node, "attribute " + printable(a.name()) + ": found a large tensor, expected a small one");
     return Attribute(*value);
   }
 
@@ -216,7 +223,8 @@ private:
       return failNode(node, "expects one attribute, no operands and one result");
     StringRef name = node.attribute(0).name();
     const auto *kind = llvm::find_if(kKinds, [&](const auto &row) { return row.first == name; });
-    if (kind == std::end(kKinds)) return failNode(node, "attribute " + printable(name) + ": expected a value of numbers");
+    if (kind == std::end(kKinds))
+      return failNode(node, "attribute " + printable(name) + ": expected a value of numbers");
     Value value;
     if (kind->second == 't') {
       if (!node.attribute(0).has_t()) return failNode(node, "attribute value: found no tensor");
@@ -252,7 +260,8 @@ private:
     for (int i = 0; i < node.attribute_size(); ++i) {
       StringRef name = node.attribute(i).name();
       char kind = attributeKind(op, name);
-      if (!kind) return failNode(node, "attribute " + printable(name) + ": found one that is not known of this operator");
+      if (!kind)
+        return failNode(node, "attribute " + printable(name) + ": found one that is not known of this operator");
       if (attributes.get(name)) return failNode(node, "attribute " + name + ": found twice, expected once");
       llvm::Expected<Attribute> attr = convertAttribute(node, nodeIndex, i, kind);
       if (!attr) return attr.takeError();
@@ -298,7 +307,8 @@ private:
     const Operator *op = findOperator(domain, node.op_type());
     bool known = domain.empty() || domain == "com.microsoft";
     if (!op)
-      return failNode(node, "found an " + Twine(known ? "operator that is not known" : "operator of an unknown domain") +
+      return failNode(node, "found an " +
+                                Twine(known ? "operator that is not known" : "operator of an unknown domain") +
                                 " (domain '" + printable(domain.empty() ? "ai.onnx" : domain) + "')");
     if (!opsets.count(domain.str())) return failNode(node, "found domain '" + domain + "' without an opset_import");
     return op;
@@ -330,8 +340,8 @@ private:
     llvm::Expected<Types> types = (*op)->infer(view);
     if (!types) return failNode(node, llvm::toString(types.takeError()));
     auto made = llm::OnnxNodeOp::create(builder, loc, *types, builder.getStringAttr(node.op_type()),
-                                                builder.getStringAttr(domain), builder.getI64IntegerAttr(opset),
-                                                *attributes, *operands);
+                                        builder.getStringAttr(domain), builder.getI64IntegerAttr(opset), *attributes,
+                                        *operands);
     for (int i = 0; i < results; ++i) {
       StringRef output = node.output(i);
       if (output.empty()) continue;

@@ -47,7 +47,8 @@ llvm::Error parse(const InputFile &file, const Skeleton &skeleton, ::onnx::Model
                       "the file is damaged, of another kind, or has more than 30 nested subgraphs");
   if (!model.has_graph()) return inputError(file.path(), "", "no graph", "an ONNX model with a graph");
   if (model.ir_version() < kOldestIr || model.ir_version() > kNewestIr)
-    return inputError(file.path(), "ir_version", Twine(model.ir_version()), Twine(kOldestIr) + " to " + Twine(kNewestIr));
+    return inputError(file.path(), "ir_version", Twine(model.ir_version()),
+                      Twine(kOldestIr) + " to " + Twine(kNewestIr));
   return llvm::Error::success();
 }
 

@@ -40,8 +40,7 @@ llvm::Error checkEpsilon(const Node &n, double absent) {
 }
 llvm::Error checkFlag(const Node &n, StringRef name) {
   int64_t value = n.intAttr(name, 0);
-  if (value != 0 && value != 1)
-    return refuse("attribute " + name + ": found " + Twine(value) + ", expected 0 or 1");
+  if (value != 0 && value != 1) return refuse("attribute " + name + ": found " + Twine(value) + ", expected 0 or 1");
   return llvm::Error::success();
 }
 llvm::Error checkNorm(const Node &n, double epsilon) {
@@ -181,7 +180,8 @@ llvm::Expected<Types> inferMatMulNBits(const Node &n) {
   if (!isFloat(n, 2)) return operand(n, 2, "is not of a float type, expected scales");
   if (auto error = sized(2, {outputs, blocks})) return error;
   if (n.has(3)) {
-    if (!isUint8(n, 3) && n.element(3) != n.element(2)) return operand(n, 3, "is neither UINT8 nor of the scales' type");
+    if (!isUint8(n, 3) && n.element(3) != n.element(2))
+      return operand(n, 3, "is neither UINT8 nor of the scales' type");
     if (auto error = sized(3, {outputs, isUint8(n, 3) ? zeroBytes : blocks})) return error;
   }
   if (n.has(4)) {
@@ -215,7 +215,8 @@ llvm::Expected<Types> inferGroupQueryAttention(const Node &n) {
     if (auto error = checkTables(n, 7, 8, h->size)) return error;
   if (!n.ranked(0)) return Types(n.results, n.operands[0].getType());
   SmallVector<int64_t> shape(n.type(0).getShape());
-  if (shape.size() != 3) return operand(n, 0, "has rank " + Twine(shape.size()) + ", expected [batch, tokens, columns]");
+  if (shape.size() != 3)
+    return operand(n, 0, "has rank " + Twine(shape.size()) + ", expected [batch, tokens, columns]");
   shape.back() = known(h->size) ? h->heads * h->size : kUnknown;
   Types types(n.results, RankedTensorType::get({shape[0], h->kvHeads, kUnknown, h->size}, n.element(0)));
   types[0] = RankedTensorType::get(shape, n.element(0));
@@ -257,7 +258,8 @@ llvm::Expected<Types> inferMsRotary(const Node &n) {
 }
 
 llvm::Expected<Types> inferGatherBlockQuantized(const Node &n) {
-  if (!isa<IntegerType>(n.element(0)) || !isa<IntegerType>(n.element(1))) return refuse("expects integer data and indices");
+  if (!isa<IntegerType>(n.element(0)) || !isa<IntegerType>(n.element(1)))
+    return refuse("expects integer data and indices");
   if (!isFloat(n, 2)) return operand(n, 2, "is not of a float type, expected scales");
   int64_t block = n.intAttr("block_size", 128), bits = n.intAttr("bits", 4);
   if (block < 16 || block > 65536 || !llvm::isPowerOf2_64(block))

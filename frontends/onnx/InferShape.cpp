@@ -78,9 +78,12 @@ llvm::Expected<Types> inferReshape(const Node &n) {
       if (n.ranked(0) && int64_t(i) >= n.rank(0)) return refuse("shape: found 0 where the input has no dim");
       dim = n.dim(0, i);
     }
-    if (dim == -1) unknown = i, dim = kUnknown;
-    else if (dim == kUnknown || known == kUnknown || (dim && known > (int64_t(1) << 42) / dim)) known = kUnknown;
-    else known *= dim;
+    if (dim == -1)
+      unknown = i, dim = kUnknown;
+    else if (dim == kUnknown || known == kUnknown || (dim && known > (int64_t(1) << 42) / dim))
+      known = kUnknown;
+    else
+      known *= dim;
     (*shape)[i] = dim;
   }
   auto input = dyn_cast<RankedTensorType>(n.operands[0].getType());
@@ -107,7 +110,8 @@ llvm::Expected<Types> inferTranspose(const Node &n) {
   llvm::SmallBitVector seen(rank);
   for (int64_t axis : *perm) {
     if (axis < 0 || axis >= rank || seen[axis])
-      return refuse("attribute perm: found " + Twine(axis) + ", expected each axis from 0 to " + Twine(rank - 1) + " once");
+      return refuse("attribute perm: found " + Twine(axis) + ", expected each axis from 0 to " + Twine(rank - 1) +
+                    " once");
     seen.set(axis);
     shape.push_back(n.dim(0, axis));
   }
@@ -126,10 +130,13 @@ llvm::Expected<Types> inferConcat(const Node &n) {
   for (unsigned i = 1; i < n.operands.size(); ++i)
     for (int64_t d = 0; d < n.rank(0); ++d) {
       int64_t dim = n.dim(i, d);
-      if (d == *axis) shape[d] = shape[d] == kUnknown || dim == kUnknown ? kUnknown : shape[d] + dim;
-      else if (shape[d] == kUnknown) shape[d] = dim;
+      if (d == *axis)
+        shape[d] = shape[d] == kUnknown || dim == kUnknown ? kUnknown : shape[d] + dim;
+      else if (shape[d] == kUnknown)
+        shape[d] = dim;
       else if (dim != kUnknown && dim != shape[d])
-        return refuse("operand '" + n.names[i] + "' has " + Twine(dim) + " elements where another has " + Twine(shape[d]));
+        return refuse("operand '" + n.names[i] + "' has " + Twine(dim) + " elements where another has " +
+                      Twine(shape[d]));
     }
   return one(shape, n.element(0));
 }
@@ -152,7 +159,8 @@ llvm::Expected<Types> inferSqueeze(const Node &n) {
   if (!gone) return gone.takeError();
   SmallVector<int64_t> shape;
   for (int64_t i = 0; i < n.rank(0); ++i)
-    if (!(*gone)[i]) shape.push_back(n.dim(0, i));
+    if (!(*gone)[i])
+      shape.push_back(n.dim(0, i));
     else if (n.dim(0, i) != 1 && n.dim(0, i) != kUnknown)
       return refuse("axes: found a dim of " + Twine(n.dim(0, i)) + ", expected 1");
   return one(shape, n.element(0));
@@ -218,7 +226,8 @@ llvm::Expected<Types> inferExpand(const Node &n) {
   for (int64_t axis = 1; axis <= int64_t(shape->size()); ++axis) {
     int64_t &out = (*shape)[shape->size() - axis], dim = axis <= n.rank(0) ? n.dim(0, -axis) : 1;
     if (isConstant && out < 0) return refuse("shape: found " + Twine(out) + ", expected sizes");
-    if (out == 1) out = dim;
+    if (out == 1)
+      out = dim;
     else if (isConstant && dim != 1 && dim != kUnknown && dim != out)
       return refuse("shape: found " + Twine(out) + " where the input has " + Twine(dim));
   }

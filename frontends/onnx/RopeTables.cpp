@@ -96,7 +96,8 @@ std::optional<std::vector<float>> byFormula(const Table &t, ArrayRef<float> meas
 
 llvm::Expected<std::vector<float>> load(llm::OnnxTensorOp op, const TensorReader &tensors) {
   llm::StorageAttr storage = op.getStorage();
-  llvm::Expected<std::string> bytes = tensors.load({storage.getFile(), storage.getOffset(), storage.getBytes()}, op.getName());
+  llvm::Expected<std::string> bytes =
+      tensors.load({storage.getFile(), storage.getOffset(), storage.getBytes()}, op.getName());
   if (!bytes) return bytes.takeError();
   return widen(*bytes, op.getType().getElementType());
 }
@@ -112,7 +113,8 @@ llvm::Expected<llm::RopeAttr> recover(llm::OnnxTensorOp cos, llm::OnnxTensorOp s
   }
   Table t;
   t.rows = type.getDimSize(0), t.columns = type.getDimSize(1);
-  if (t.rows < 2 || t.columns < 1 || t.rows > kMostRows || t.columns > kMostColumns || t.rows * t.columns > kMostTableElements) {
+  if (t.rows < 2 || t.columns < 1 || t.rows > kMostRows || t.columns > kMostColumns ||
+      t.rows * t.columns > kMostTableElements) {
     reason = "a cos_cache of " + std::to_string(t.rows) + " by " + std::to_string(t.columns);
     return llm::RopeAttr();
   }

@@ -75,7 +75,8 @@ llvm::Error readSidecars(StringRef model, ImportedModel &imported) {
   if (!genai) return genai.takeError();
   const Json &section = member(*genai, "model");
   addIds(member(section, "eos_token_id"), imported.text.eosIds);
-  if (const Json &bos = member(section, "bos_token_id"); bos.is_number_integer()) imported.text.bosId = bos.get<int64_t>();
+  if (const Json &bos = member(section, "bos_token_id"); bos.is_number_integer())
+    imported.text.bosId = bos.get<int64_t>();
   if (const Json &length = member(section, "context_length"); length.is_number_integer()) {
     int64_t tokens = length.get<int64_t>();
     if (tokens <= 0 || tokens > llm::kMostContext)

@@ -57,14 +57,14 @@ constexpr int kMostRank = 8;
 constexpr int64_t kMostElements = int64_t(1) << 42; // and so 2^45 bytes at most: sums with offsets do not overflow
 constexpr int64_t kMostConstantElements = 4096;
 
-int64_t bitsOf(Type element) {
-  return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth();
-}
+int64_t bitsOf(Type element) { return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth(); }
 
 /// Which data fields a tensor uses, by number in the schema.
 llvm::SmallVector<int, 4> usedFields(const ::onnx::TensorProto &t, llvm::ArrayRef<Payload> payloads) {
   llvm::SmallVector<int, 4> fields;
-  auto add = [&](int field) { if (!llvm::is_contained(fields, field)) fields.push_back(field); };
+  auto add = [&](int field) {
+    if (!llvm::is_contained(fields, field)) fields.push_back(field);
+  };
   for (const Payload &payload : payloads) add(payload.field);
   if (t.float_data_size()) add(kFloatData);
   if (t.int32_data_size()) add(kInt32Data);

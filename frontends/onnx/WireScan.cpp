@@ -180,11 +180,23 @@ bool startsLikeModel(StringRef bytes) {
   bool version = false, graph = false, opset = false;
   for (Field f; seen < 64 && fields.next(f); ++seen) {
     switch (f.number) {
-    case 1: version = f.wire == Varint && f.value < 1000; if (!version) return false; break;
-    case 5: if (f.wire != Varint) return false; break;
-    case 7: graph = f.wire == Length; if (!graph) return false; break;
-    case 8: opset = f.wire == Length; if (!opset) return false; break;
-    default: if (f.number < 25 && f.wire != Length) return false;
+    case 1:
+      version = f.wire == Varint && f.value < 1000;
+      if (!version) return false;
+      break;
+    case 5:
+      if (f.wire != Varint) return false;
+      break;
+    case 7:
+      graph = f.wire == Length;
+      if (!graph) return false;
+      break;
+    case 8:
+      opset = f.wire == Length;
+      if (!opset) return false;
+      break;
+    default:
+      if (f.number < 25 && f.wire != Length) return false;
     }
   }
   // A truncated model is still one, so that its error message can say so.

@@ -23,7 +23,7 @@ inline constexpr int kFloatData = 4, kRawData = 9, kDoubleData = 10;
 /// payloads are. Its size follows from the number of nodes and tensors, not from the weights.
 struct Skeleton {
   std::string bytes;
-  std::vector<std::vector<Payload>> initializers;                              // of graph.initializer[i]
+  std::vector<std::vector<Payload>> initializers;                            // of graph.initializer[i]
   std::map<std::pair<unsigned, unsigned>, std::vector<Payload>> nodeTensors; // of graph.node[i].attribute[j].t
 };
 

@@ -1,5 +1,6 @@
 // One arena for the values of a step: first fit over live ranges, in bytes per row of capacity.
 #include "dialects/kernel/Kernel.h"
+#include "dialects/llm/Llm.h"
 #include "passes/Passes.h"
 #include "passes/support/Schemes.h"
 #include "codegen/Descriptor.h"
@@ -24,7 +25,7 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
   void runOnOperation() override {
     buffers.clear();
     bufferOf.clear();
-    if (!getOperation().getBody().hasOneBlock()) return;
+    if (getOperation().getSymName() != llm::kStep) return; // the weight program has no arena
     if (failed(collect())) return signalPassFailure();
     OpBuilder b(&getContext());
     int64_t rowBytes = 0, logitRowBytes = 0;

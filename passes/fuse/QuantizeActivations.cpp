@@ -1,6 +1,7 @@
 #include "dialects/wq/Wq.h"
 #include "passes/Passes.h"
 #include "passes/support/Schemes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 
 namespace llmc {
@@ -18,6 +19,11 @@ bool hasIntegerWeight(wq::LinearOp linear) {
   return packed && packed.getScheme().isInteger();
 }
 
+/// The output head: a rounding error there reaches the logits as it is, and it reads one row a sequence.
+bool isHead(wq::LinearOp linear) {
+  return llvm::any_of(linear->getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
+}
+
 struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> {
   void runOnOperation() override {
     auto compute = getOperation()->getParentOfType<ModuleOp>()->getAttrOfType<StringAttr>(kComputeAttr);
@@ -26,7 +32,7 @@ struct QuantizeActivations : impl::QuantizeActivationsBase<QuantizeActivations> 
     DenseMap<Value, Value> quantised; // lookup only
     getOperation().walk([&](wq::LinearOp linear) {
       auto type = cast<RankedTensorType>(linear.getX().getType());
-      if (!hasIntegerWeight(linear) || !type.getElementType().isF32()) return;
+      if (!hasIntegerWeight(linear) || isHead(linear) || !type.getElementType().isF32()) return;
       Value &rows = quantised[linear.getX()];
       if (!rows) {
         builder.setInsertionPoint(linear);

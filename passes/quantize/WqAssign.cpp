@@ -12,6 +12,11 @@ using wq::SchemeAttr;
 
 namespace {
 
+/// Narrower models keep f32 activations by default. SmolLM2-135M (hidden 576): int8 rows change the next-token
+/// distribution by a mean KLD of 0.004 and turn near-ties, so that a greedy answer differs; on an AVX-512 machine
+/// f32 rows cost it under 10 % of its decode speed.
+constexpr int64_t kInt8Hidden = 1024;
+
 /// What a weight is used for in @step.
 struct Use {
   bool linear = false, embed = false, head = false;
@@ -19,10 +24,6 @@ struct Use {
 
 struct WqAssign : impl::WqAssignBase<WqAssign> {
   using WqAssignBase::WqAssignBase;
-
-  LogicalResult initialize(MLIRContext *) override {
-    return success();
-  }
 
   void runOnOperation() override {
     if (failed(checkOptions())) return signalPassFailure();
@@ -39,7 +40,9 @@ struct WqAssign : impl::WqAssignBase<WqAssign> {
       weight->setAttr(kSchemeAttr, scheme);
       integers |= use.linear && scheme.isInteger();
     }
-    std::string mathMode = compute == "auto" ? (integers ? "int8" : "f32") : std::string(compute);
+    auto hidden = getOperation()->getAttrOfType<IntegerAttr>(llm::kHidden);
+    bool robust = !hidden || hidden.getInt() >= kInt8Hidden;
+    std::string mathMode = compute == "auto" ? (integers && robust ? "int8" : "f32") : std::string(compute);
     getOperation()->setAttr(kComputeAttr, StringAttr::get(&getContext(), mathMode));
   }
 
@@ -50,11 +53,11 @@ private:
 
   LogicalResult checkOptions() {
     if (!llvm::is_contained({"auto", "keep", "int8", "int4"}, quantize.getValue()))
-      return getOperation().emitError("quantize: found '") << quantize << "', expected auto, keep, int8 or int4";
+      return getOperation().emitError("quantize: found '") << quantize.getValue() << "', expected auto, keep, int8 or int4";
     if (!llvm::is_contained({"auto", "f32", "int8"}, compute.getValue()))
-      return getOperation().emitError("compute: found '") << compute << "', expected auto, f32 or int8";
+      return getOperation().emitError("compute: found '") << compute.getValue() << "', expected auto, f32 or int8";
     if (!llvm::is_contained({16, 32, 64, 128, 256}, groupSize.getValue()))
-      return getOperation().emitError("group-size: found ") << groupSize << ", expected 16, 32, 64, 128 or 256";
+      return getOperation().emitError("group-size: found ") << groupSize.getValue() << ", expected 16, 32, 64, 128 or 256";
     return success();
   }
 

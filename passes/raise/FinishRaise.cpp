@@ -1,6 +1,6 @@
+#include "mlir/IR/Builders.h"
 #include "passes/raise/Match.h"
 #include "passes/raise/Raise.h"
-#include "mlir/IR/Builders.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace llmc {
@@ -62,7 +62,8 @@ private:
       if (text != "logits" && terminator.getNumOperands() > 1) {
         // A cache whose attention was not raised is reported as that.
         if (value.getDefiningOp<llm::OnnxNodeOp>()) continue;
-        return function.emitError() << "graph output '" << text << "': found no meaning for it, expected logits and a cache";
+        return function.emitError() << "graph output '" << text
+                                    << "': found no meaning for it, expected logits and a cache";
       }
       logits = value;
     }

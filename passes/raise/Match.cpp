@@ -1,6 +1,6 @@
 #include "passes/raise/Match.h"
-#include "passes/support/Rewrite.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "passes/support/Rewrite.h"
 #include <map>
 #include <regex>
 
@@ -118,10 +118,10 @@ Value makeWeight(PatternRewriter &rewriter, Operation *at, const WeightSpec &spe
   auto optional = [&](int64_t value) { return value ? rewriter.getI64IntegerAttr(value) : IntegerAttr(); };
   rewriter.setInsertionPoint(function);
   Location loc = NameLoc::get(rewriter.getStringAttr(StringRef(spec.name).rsplit('.').first));
-  auto made = llm::WeightOp::create(rewriter, loc, rewriter.getStringAttr(spec.name), TypeAttr::get(spec.type),
-                                    rewriter.getArrayAttr(spec.storage), optional(spec.storedRows),
-                                    optional(spec.rowBegin), spec.transposed ? rewriter.getUnitAttr() : UnitAttr(),
-                                    IntegerAttr());
+  auto made =
+      llm::WeightOp::create(rewriter, loc, rewriter.getStringAttr(spec.name), TypeAttr::get(spec.type),
+                            rewriter.getArrayAttr(spec.storage), optional(spec.storedRows), optional(spec.rowBegin),
+                            spec.transposed ? rewriter.getUnitAttr() : UnitAttr(), IntegerAttr());
   llm::WeightOp weight = made;
   for (unsigned copy = 0;; ++copy) {
     std::string name = copy ? spec.name + "." + std::to_string(copy) : spec.name;
@@ -151,7 +151,7 @@ llm::OnnxTensorOp floatTensor(Value value, int64_t rank) {
   auto type = cast<RankedTensorType>(tensor.getType());
   Type element = type.getElementType();
   return type.getRank() == rank && (element.isF32() || element.isF16() || element.isBF16()) ? tensor
-                                                                                             : llm::OnnxTensorOp();
+                                                                                            : llm::OnnxTensorOp();
 }
 
 Value makeVector(PatternRewriter &rewriter, llm::OnnxNodeOp node, llm::OnnxTensorOp tensor) {

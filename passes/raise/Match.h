@@ -9,7 +9,8 @@ namespace llmc::raise {
 
 /// Attribute of an argument or result of the imported @step: its name in the graph.
 inline constexpr llvm::StringLiteral kNameAttr = "llm.name";
-/// Whether @step is an imported graph that is not finished: its arguments have names. Modules of other frontends are not.
+/// Whether @step is an imported graph that is not finished: its arguments have names. Modules of other frontends are
+/// not.
 bool isImportedGraph(mlir::func::FuncOp step);
 /// Attribute of a node that patterns refused: why.
 inline constexpr llvm::StringLiteral kRefusal = "llm.refusal";

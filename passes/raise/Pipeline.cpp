@@ -1,5 +1,5 @@
-#include "passes/raise/Raise.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "passes/raise/Raise.h"
 
 namespace llmc {
 namespace {

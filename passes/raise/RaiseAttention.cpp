@@ -83,8 +83,9 @@ Value sliceWeight(PatternRewriter &rewriter, Operation *at, llm::WeightOp whole,
   WeightSpec spec;
   StringRef name = whole.getSymName();
   size_t packed = name.find("qkv_proj");
-  spec.name = packed == StringRef::npos ? (name + "." + part).str()
-                                        : (name.take_front(packed) + part + "_proj" + name.drop_front(packed + 8)).str();
+  spec.name = packed == StringRef::npos
+                  ? (name + "." + part).str()
+                  : (name.take_front(packed) + part + "_proj" + name.drop_front(packed + 8)).str();
   spec.type = RankedTensorType::get(shape, type.getElementType());
   spec.storage.assign(whole.getStorage().begin(), whole.getStorage().end());
   spec.transposed = whole.getTransposed();
@@ -110,7 +111,8 @@ FailureOr<Qkv> splitPacked(PatternRewriter &rewriter, llm::OnnxNodeOp node, int6
     int64_t count = i ? kvColumns : qColumns;
     Value w = sliceWeight(rewriter, node, weight, begin, count, kParts[i]);
     Value b = bias ? sliceWeight(rewriter, node, bias, begin, count, kParts[i]) : Value();
-    parts[i] = llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(node.getContext(), count), linear.getX(), w, b);
+    parts[i] =
+        llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(node.getContext(), count), linear.getX(), w, b);
     begin += count;
   }
   return Qkv{parts[0], parts[1], parts[2]};
@@ -175,9 +177,9 @@ private:
     if (scale == 0) scale = 1.0 / std::sqrt(double(size));
     int64_t window = std::max<int64_t>(intAttr(node, "local_window_size", -1), 0);
     auto layer = node->getAttrOfType<IntegerAttr>(kLayerAttr);
-    Value y = llm::AttentionOp::create(rewriter, loc, rows.q.getType(), rows.q, rows.k, rows.v, positions, layer,
-                                       i64(heads), i64(kvHeads), i64(size), rewriter.getF32FloatAttr(float(scale)),
-                                       i64(window));
+    Value y =
+        llm::AttentionOp::create(rewriter, loc, rows.q.getType(), rows.q, rows.k, rows.v, positions, layer, i64(heads),
+                                 i64(kvHeads), i64(size), rewriter.getF32FloatAttr(float(scale)), i64(window));
     // The cache is not a value any more: the outputs that it was become the inputs that it was.
     for (unsigned i : {1u, 2u}) {
       Value past = node.getInputs()[2 + i], present = node.getResult(i);

@@ -19,8 +19,8 @@ bool isTokens(Value value) {
 void replaceByEmbed(PatternRewriter &rewriter, llm::OnnxNodeOp node, Value ids, const WeightSpec &spec) {
   Value table = makeWeight(rewriter, node, spec);
   auto type = rowsType(rewriter.getContext(), spec.type.getDimSize(1));
-  Value y = llm::EmbedOp::create(rewriter, node.getLoc(), type, toRows(rewriter, ids), table,
-                                 rewriter.getF32FloatAttr(1.0f));
+  Value y =
+      llm::EmbedOp::create(rewriter, node.getLoc(), type, toRows(rewriter, ids), table, rewriter.getF32FloatAttr(1.0f));
   replaceByRows(rewriter, node.getResult(0), y);
   rewriter.eraseOp(node);
 }
@@ -29,7 +29,8 @@ struct RaiseGather : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
     if (!isNode(node, "Gather") || !isTokens(node.getInputs()[1])) return failure();
-    if (intAttr(node, "axis", 0) != 0) return rewriter.notifyMatchFailure(node, "tokens gather along another axis than 0");
+    if (intAttr(node, "axis", 0) != 0)
+      return rewriter.notifyMatchFailure(node, "tokens gather along another axis than 0");
     llm::OnnxTensorOp tensor = floatTensor(node.getInputs()[0], 2);
     if (!tensor) return rewriter.notifyMatchFailure(node, "the table is not a float initialiser [V, H]");
     WeightSpec spec;
@@ -41,7 +42,8 @@ struct RaiseGather : OpRewritePattern<llm::OnnxNodeOp> {
   }
 };
 
-/// com.microsoft GatherBlockQuantized of UINT8 data: rows of codes with a scale for each block, as MatMulNBits has them.
+/// com.microsoft GatherBlockQuantized of UINT8 data: rows of codes with a scale for each block, as MatMulNBits has
+/// them.
 struct RaiseGatherBlockQuantized : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {

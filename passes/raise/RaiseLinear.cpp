@@ -83,7 +83,8 @@ struct RaiseMatMulNBits : OpRewritePattern<llm::OnnxNodeOp> {
     Value bias = biasTensor ? makeVector(rewriter, node, biasTensor) : Value();
     Value rows = toRows(rewriter, node.getInputs()[0]);
     auto type = rowsType(getContext(), spec.type.getDimSize(0));
-    replaceByRows(rewriter, node.getResult(0), llm::LinearOp::create(rewriter, node.getLoc(), type, rows, weight, bias));
+    replaceByRows(rewriter, node.getResult(0),
+                  llm::LinearOp::create(rewriter, node.getLoc(), type, rows, weight, bias));
     rewriter.eraseOp(node);
     return success();
   }
@@ -115,7 +116,8 @@ struct RaiseBias : OpRewritePattern<llm::OnnxNodeOp> {
 
 struct RaiseLinear : impl::RaiseLinearBase<RaiseLinear> {
   void runOnOperation() override {
-    if (failed(applyRaise<RaiseMatMul, RaiseMatMulNBits, RaiseBias>(getOperation(), getArgument()))) signalPassFailure();
+    if (failed(applyRaise<RaiseMatMul, RaiseMatMulNBits, RaiseBias>(getOperation(), getArgument())))
+      signalPassFailure();
   }
 };
 

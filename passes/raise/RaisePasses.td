@@ -9,8 +9,8 @@ def RaiseSignature : Pass<"llmc-raise-signature", "mlir::ModuleOp"> {
   let summary = "@step takes tokens, positions and logit rows";
   let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
-    Needs @step of an imported graph (arguments named by `llm.name`); leaves others as they are. Leaves three new arguments, in front; input_ids and
-    position_ids are read from them.
+    Needs @step of an imported graph (arguments named by `llm.name`); leaves others as they are. Leaves three
+    new arguments, in front; input_ids and position_ids are read from them.
     Refuses (error): no input_ids of integers [batch, tokens] (a graph that begins at inputs_embeds).
   }];
 }
@@ -49,7 +49,8 @@ def RaiseRope : Pass<"llmc-raise-rope", "mlir::ModuleOp"> {
   let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Needs the `rope` that the importer found in the tables. The number of heads is that of the attention that reads it.
-    Refuses (remark): tables that are not a rotary embedding; other positions than position_ids; a scale; packed batches.
+    Refuses (remark): tables that are not a rotary embedding; other positions than position_ids; a scale; packed
+    batches.
   }];
 }
 def RaiseAttention : Pass<"llmc-raise-attention", "mlir::ModuleOp"> {
@@ -72,8 +73,8 @@ def RaiseGatedMlp : Pass<"llmc-raise-gated-mlp", "mlir::ModuleOp"> {
 def FinishRaise : Pass<"llmc-finish-raise", "mlir::ModuleOp"> {
   let summary = "the canonical form: only llm ops, symbols in the order of use, logits of the wanted rows only";
   let description = [{
-    Needs llmc-raise-signature. Leaves `@step(%tokens, %positions, %logit_rows)` as dialects/llm/Decoder.h builds it, with the module's sizes. The
-    selection of rows is moved above the final norm.
+    Needs llmc-raise-signature. Leaves `@step(%tokens, %positions, %logit_rows)` as dialects/llm/Decoder.h builds
+    it, with the module's sizes. The selection of rows is moved above the final norm.
     Refuses (error): a node that nothing has raised, with the reason; an output other than logits and the cache.
   }];
 }

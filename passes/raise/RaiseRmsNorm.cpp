@@ -16,8 +16,8 @@ Value norm(PatternRewriter &rewriter, llm::OnnxNodeOp node, Value rows, llm::Onn
                                 rewriter.getF32FloatAttr(float(epsilon)));
 }
 bool isVectorOf(llm::OnnxTensorOp tensor, Value x) {
-  return tensor && isActivation(x) && cast<RankedTensorType>(tensor.getType()).getDimSize(0) ==
-                                          cast<RankedTensorType>(x.getType()).getDimSize(2);
+  return tensor && isActivation(x) &&
+         cast<RankedTensorType>(tensor.getType()).getDimSize(0) == cast<RankedTensorType>(x.getType()).getDimSize(2);
 }
 
 /// SimplifiedLayerNormalization (ONNX Runtime) and RMSNormalization (opset 23).
@@ -83,7 +83,8 @@ struct Normalized {
 };
 std::optional<Normalized> matchDivision(Value value) {
   if (llm::OnnxNodeOp div = nodeOf(value, "Div"))
-    if (llm::OnnxNodeOp sqrt = nodeOf(beforeCasts(div.getInputs()[1]), "Sqrt")) return Normalized{div.getInputs()[0], sqrt};
+    if (llm::OnnxNodeOp sqrt = nodeOf(beforeCasts(div.getInputs()[1]), "Sqrt"))
+      return Normalized{div.getInputs()[0], sqrt};
   llm::OnnxNodeOp mul = nodeOf(value, "Mul");
   for (unsigned side : {0u, 1u}) {
     if (!mul) break;
@@ -100,7 +101,8 @@ std::optional<Normalized> matchDivision(Value value) {
 bool meansOverLastAxis(llm::OnnxNodeOp mean) {
   if (intAttr(mean, "keepdims", 1) != 1) return false;
   std::optional<SmallVector<int64_t>> axes = integers(operand(mean, 1));
-  if (auto attr = mean.getOnnxAttributes().getAs<DenseI64ArrayAttr>("axes")) axes = SmallVector<int64_t>(attr.asArrayRef());
+  if (auto attr = mean.getOnnxAttributes().getAs<DenseI64ArrayAttr>("axes"))
+    axes = SmallVector<int64_t>(attr.asArrayRef());
   return axes && axes->size() == 1 && (axes->front() == -1 || axes->front() == 2);
 }
 

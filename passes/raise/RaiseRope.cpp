@@ -31,7 +31,8 @@ struct RaiseRotary : OpRewritePattern<llm::OnnxNodeOp> {
     int64_t columns = cast<RankedTensorType>(x.getType()).getDimSize(2), heads = intAttr(node, "num_heads", 0);
     int64_t dim = intAttr(node, "rotary_embedding_dim", 0);
     if (dim && (dim != rope.getDim() || !heads))
-      return rewriter.notifyMatchFailure(node, "rotary_embedding_dim " + Twine(dim) + " without num_heads or of other tables");
+      return rewriter.notifyMatchFailure(node, "rotary_embedding_dim " + Twine(dim) +
+                                                   " without num_heads or of other tables");
     if (!heads) heads = columns / rope.getDim();
     if (!heads || columns % heads || columns / heads < rope.getDim())
       return rewriter.notifyMatchFailure(node, "rows of " + Twine(columns) + " in heads of " + Twine(rope.getDim()));

@@ -1,6 +1,6 @@
+#include "mlir/IR/Builders.h"
 #include "passes/raise/Match.h"
 #include "passes/raise/Raise.h"
-#include "mlir/IR/Builders.h"
 
 namespace llmc {
 #define GEN_PASS_DEF_RAISESIGNATURE
@@ -48,9 +48,9 @@ struct RaiseSignature : impl::RaiseSignatureBase<RaiseSignature> {
     OpBuilder builder(function.getBody());
     for (auto [old, index] : {std::pair(ids, 0u), std::pair(positionIds, 1u)})
       if (old)
-        old.replaceAllUsesWith(UnrealizedConversionCastOp::create(builder, function.getLoc(), old.getType(),
-                                                                  function.getArgument(index))
-                                   .getResult(0));
+        old.replaceAllUsesWith(
+            UnrealizedConversionCastOp::create(builder, function.getLoc(), old.getType(), function.getArgument(index))
+                .getResult(0));
   }
 };
 

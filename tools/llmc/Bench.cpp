@@ -173,7 +173,7 @@ Command addBench(CLI::App &llmc) {
   auto command = std::make_shared<BenchCommand>();
   app->add_option("MODEL", command->model, "compiled .so, Hugging Face folder, .gguf or .onnx")->required();
   auto number = [&](const char *name, int64_t &value, const char *help, CLI::Validator check) {
-    app->add_option(name, value, help)->check(check)->capture_default_str()->type_name(check.get_description());
+    restrict(app->add_option(name, value, help), std::move(check))->capture_default_str();
   };
   number("--prompt", command->prompt, "tokens of the prompt", atLeast(1, "N"));
   number("--gen", command->generate, "tokens to generate", atLeast(1, "N"));

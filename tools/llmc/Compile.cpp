@@ -100,16 +100,16 @@ Command addCompile(CLI::App &llmc) {
   app->add_option("-o,--output", command->out,
                   "file to write; it appears when it is complete. Texts (mlir, llvm, asm) go to stdout without it");
   command->flags.add(*app, /*jit=*/false);
-  app->add_option("--threads", command->flags.options().threads, "for packing weights; 0: as many as there are CPUs")
-      ->check(numberIn(0, 1024, "N"))
+  Options &options = command->flags.options();
+  restrict(app->add_option("--threads", options.threads, "for packing weights; 0: as many as there are CPUs"),
+           numberIn(0, 1024, "N"))
       ->group("Compiling");
-  auto emits = oneOf({"so", "obj", "mlir", "llvm", "asm"});
-  command->emitOption = app->add_option("--emit", command->emit, "what to write")->check(emits)->group("Looking inside");
-  command->emitOption->type_name(emits.get_description());
-  app->add_option("--stop-after", command->flags.options().stopAfter, "write the MLIR module that this stage leaves")
-      ->check(oneOf(stageNames()).description("STAGE"))
-      ->type_name("STAGE")
-      ->group("Looking inside");
+  auto inside = [&](const char *name, std::string &value, const char *help, CLI::Validator check) {
+    return restrict(app->add_option(name, value, help), std::move(check))->group("Looking inside");
+  };
+  command->emitOption = inside("--emit", command->emit, "what to write", oneOf({"so", "obj", "mlir", "llvm", "asm"}));
+  inside("--stop-after", options.stopAfter, "write the MLIR module that this stage leaves",
+         oneOf(stageNames()).description("STAGE"));
   addExamples(*app, "  llmc compile model.gguf -o model.so                     for this CPU, the file's own 4-bit weights\n"
                     "  llmc compile hf-model -o model.so --quantize=int8       8-bit weights from a float model\n"
                     "  llmc compile hf-model -o model.so --target=haswell      for any CPU with AVX2\n"

@@ -175,7 +175,7 @@ int run(RunCommand &command) {
 void addSampling(CLI::App &app, RunCommand &command) {
   const char *group = "Sampling";
   auto option = [&](const char *name, auto &value, const char *help, CLI::Validator check) {
-    app.add_option(name, value, help)->check(check)->type_name(check.get_description())->group(group);
+    restrict(app.add_option(name, value, help), std::move(check))->group(group);
   };
   option("--temperature", command.sampling.temperature,
          "0, the default, always takes the most likely token: the same answer every time. 0.7 is lively",
@@ -194,7 +194,7 @@ Command addRun(CLI::App &llmc) {
   auto command = std::make_shared<RunCommand>();
   app->add_option("MODEL", command->model, "compiled .so, Hugging Face folder, .gguf or .onnx")->required();
   auto number = [&](const char *name, int64_t &value, const char *help, CLI::Validator check) {
-    app->add_option(name, value, help)->check(check)->type_name(check.get_description());
+    restrict(app->add_option(name, value, help), std::move(check));
   };
   command->promptOption = app->add_option("-p,--prompt", command->prompt,
                                           "a user's message, put through the model's chat template if it has one");

@@ -71,12 +71,17 @@ CLI::Validator atLeast(int64_t least, const std::string &unit) {
   return CLI::Validator(check, unit);
 }
 
+CLI::Option *restrict(CLI::Option *option, CLI::Validator check) {
+  option->type_name(check.get_description());
+  return option->check(check.description(""));
+}
+
 void addExamples(CLI::App &app, const std::string &examples) { app.footer("Examples:\n" + examples); }
 
 void CompileFlags::add(CLI::App &app, bool jit) {
   std::string group = jit ? "Compiling (a MODEL that is not compiled yet)" : "Compiling";
   auto option = [&](const char *name, auto &value, const char *help, CLI::Validator check) {
-    flags.push_back(app.add_option(name, value, help)->check(check)->group(group)->type_name(check.get_description()));
+    flags.push_back(restrict(app.add_option(name, value, help), std::move(check))->group(group)->capture_default_str());
   };
   option("--target", values.target, "CPU to compile for: see llmc targets. native: the best named one that runs here",
          oneOf(targetNames()).description("NAME"));

@@ -27,6 +27,9 @@ CLI::Validator numberIn(double least, double most, const std::string &unit);
 /// A whole number from `least` up.
 CLI::Validator atLeast(int64_t least, const std::string &unit);
 
+/// Adds the check; its description is what --help shows for the value.
+CLI::Option *restrict(CLI::Option *option, CLI::Validator check);
+
 /// The paragraph of examples under --help.
 void addExamples(CLI::App &app, const std::string &examples);
 

@@ -1,8 +1,8 @@
 // Malformed models are refused by the importer or by the raising passes, with a message that names the place.
+#include "support/Hostile.h"
 #include "frontends/onnx/Import.h"
 #include "mlir/IR/Diagnostics.h"
 #include "passes/raise/Raise.h"
-#include "support/Hostile.h"
 #include "llvm/Support/FileSystem.h"
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -49,9 +49,8 @@ INSTANTIATE_TEST_SUITE_P(All, HostileOnnx, testing::ValuesIn(test::hostileCases(
 TEST(HostileOnnx, SurvivesMutations) {
   for (const char *name : {"control-inline.onnx", "control-external.onnx", "control-float.onnx"}) {
     auto file = llvm::cantFail(InputFile::open(kHostile + "/" + name));
-    test::forEachMutation(file.bytes(), 300, [](llvm::StringRef bytes) {
-      LLVMFuzzerTestOneInput(bytes.bytes_begin(), bytes.size());
-    });
+    test::forEachMutation(file.bytes(), 300,
+                          [](llvm::StringRef bytes) { LLVMFuzzerTestOneInput(bytes.bytes_begin(), bytes.size()); });
     // The nodes of control-inline come first; its tensors' headers are further on.
     test::forEachMutation(file.bytes().take_back(file.size() / 2), 50, [&](llvm::StringRef tail) {
       std::string bytes = file.bytes().drop_back(file.size() / 2).str() + tail.str();

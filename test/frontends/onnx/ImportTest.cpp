@@ -1,5 +1,5 @@
-#include "dialects/llm/Llm.h"
 #include "frontends/onnx/Import.h"
+#include "dialects/llm/Llm.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 #include "llvm/Support/FileSystem.h"
@@ -64,7 +64,8 @@ TEST(OnnxImport, RefersToInlineBytes) {
     if (tensor.getName() != "model.embed_tokens.weight") return;
     ++tensors;
     llm::StorageAttr storage = tensor.getStorage();
-    EXPECT_EQ(file.bytes().substr(storage.getOffset(), storage.getBytes()), data.bytes().take_front(storage.getBytes()));
+    EXPECT_EQ(file.bytes().substr(storage.getOffset(), storage.getBytes()),
+              data.bytes().take_front(storage.getBytes()));
   });
   EXPECT_EQ(tensors, 1u);
 }
@@ -90,8 +91,8 @@ TEST(OnnxImport, FindsTheRopeBehindTables) {
 
 TEST(OnnxImport, DoesNotTakeOtherFilesForModels) {
   std::string folder = std::string(LLMC_TEST_DATA) + "/hostile/onnx/";
-  for (const char *name : {"bytes-empty.onnx", "bytes-text.onnx", "bytes-html.onnx", "bytes-gzip.onnx", "bytes-zeros.onnx",
-                           "bytes-ff.onnx", "bytes-lfs-pointer.onnx"})
+  for (const char *name : {"bytes-empty.onnx", "bytes-text.onnx", "bytes-html.onnx", "bytes-gzip.onnx",
+                           "bytes-zeros.onnx", "bytes-ff.onnx", "bytes-lfs-pointer.onnx"})
     EXPECT_FALSE(looksLikeOnnx(folder + name)) << name;
   EXPECT_FALSE(looksLikeOnnx(folder));
   EXPECT_FALSE(looksLikeOnnx("/dev/zero"));

@@ -34,8 +34,10 @@ double largestDifference(llvm::ArrayRef<float> a, llvm::ArrayRef<float> b) {
 void expectOnnxGolden(const ImportedModel &model, llvm::StringRef folder, double bound) {
   auto golden = hf::Checkpoint::fromFile(llvm::cantFail(llmc::InputFile::open((folder + "/golden.safetensors").str())));
   ASSERT_TRUE(bool(golden)) << llvm::toString(golden.takeError());
-  auto prompt = values<int64_t, int32_t>(*golden, "prompt"), greedy = values<int64_t, int32_t>(*golden, "decode_tokens");
-  auto prefill = values<float, float>(*golden, "prefill_logits"), decode = values<float, float>(*golden, "decode_logits");
+  auto prompt = values<int64_t, int32_t>(*golden, "prompt"),
+       greedy = values<int64_t, int32_t>(*golden, "decode_tokens");
+  auto prefill = values<float, float>(*golden, "prefill_logits"),
+       decode = values<float, float>(*golden, "decode_logits");
   size_t vocab = decode.size() / greedy.size();
 
   std::vector<llmc::InputFile> mapped;

@@ -1,11 +1,11 @@
 // Import and all raising passes on the graphs of real exporters: the form, and the values.
+#include "passes/raise/Raise.h"
 #include "OnnxGolden.h"
 #include "dialects/llm/Llm.h"
 #include "frontends/onnx/Import.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
-#include "passes/raise/Raise.h"
 #include <gtest/gtest.h>
 #include <map>
 
@@ -15,7 +15,7 @@ static const std::string kFixtures = std::string(LLMC_TEST_DATA) + "/onnx";
 
 struct Fixture {
   const char *name;
-  double bound; // of logits, absolute: 1e-4, or 2e-2 where ONNX Runtime rounds to f16
+  double bound;                  // of logits, absolute: 1e-4, or 2e-2 where ONNX Runtime rounds to f16
   const char *refusal = nullptr; // part of the message
 };
 void PrintTo(const Fixture &fixture, std::ostream *out) { *out << fixture.name; }
@@ -55,10 +55,9 @@ TEST_P(RaisedFixture, HasTheFormOfADecoder) {
   EXPECT_TRUE(mlir::succeeded(mlir::verify(*model->module)));
   // Two layers of norm, 3 linears, 2 ropes, attention, linear, add, norm, 2 linears, gated product, linear, add.
   std::map<std::string, unsigned> expected = {
-      {"builtin.module", 1}, {"func.func", 1},      {"func.return", 1},     {"llm.add", 4},
-      {"llm.attention", 2},  {"llm.embed", 1},      {"llm.gated_mul", 2},   {"llm.get_weight", 21},
-      {"llm.linear", 15},    {"llm.rms_norm", 5},   {"llm.rope", 4},        {"llm.select_rows", 1},
-      {"llm.weight", 21}};
+      {"builtin.module", 1}, {"func.func", 1},       {"func.return", 1},     {"llm.add", 4},     {"llm.attention", 2},
+      {"llm.embed", 1},      {"llm.gated_mul", 2},   {"llm.get_weight", 21}, {"llm.linear", 15}, {"llm.rms_norm", 5},
+      {"llm.rope", 4},       {"llm.select_rows", 1}, {"llm.weight", 21}};
   EXPECT_EQ(histogram(*model->module), expected);
   auto number = [&](llvm::StringRef name) {
     auto attr = (*model->module)->getAttrOfType<mlir::IntegerAttr>(name);

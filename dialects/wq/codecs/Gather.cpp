@@ -1,0 +1,112 @@
+#include "dialects/wq/codecs/Gather.h"
+
+namespace llmc::wq {
+namespace {
+
+std::string nameOf(EncodedType type) { return stringifyEncoding(type.getEncoding()).str(); }
+
+/// What every gathered encoding needs of its parameters and its row length.
+llvm::Error checkGroups(EncodedType type, int64_t k) {
+  bool fourOnly = type.getEncoding() == Encoding::Awq || type.getEncoding() == Encoding::Nf4;
+  if (type.getBits() != 4 && (fourOnly || type.getBits() != 8))
+    return llvm::createStringError(nameOf(type) + ": found " + std::to_string(type.getBits()) + " bits, expected " +
+                                   (fourOnly ? "4" : "4 or 8"));
+  if (type.getBlock() < 16 || type.getBlock() % 16)
+    return llvm::createStringError(nameOf(type) + ": found groups of " + std::to_string(type.getBlock()) +
+                                   ", expected a multiple of 16");
+  // Codes are whole words along k, or whole blocks of nf4: its blocks run on from row to row.
+  int64_t unit = type.getEncoding() == Encoding::Nf4 ? type.getBlock() : 8;
+  if (k % unit)
+    return llvm::createStringError(nameOf(type) + ": found rows of " + std::to_string(k) +
+                                   " elements, expected a multiple of " + std::to_string(unit));
+  return llvm::Error::success();
+}
+
+void decodeTable(EncodedType type, int64_t k, const RowParts &row, float *out) {
+  for (int64_t i = 0; i < k; ++i)
+    out[i] = load<float>(row[3], row[0][i]) * scaleToFloat(type.getScale(), row[1], i / type.getBlock());
+}
+
+void decodeActOrder(EncodedType type, int64_t k, const RowParts &row, float *out) {
+  int centre = 1 << (type.getBits() - 1);
+  for (int64_t i = 0; i < k; ++i) {
+    int32_t group = load<int32_t>(row[3], i);
+    int zero = row[2] ? row[2][group] : centre;
+    out[i] = float(row[0][i] - zero) * scaleToFloat(type.getScale(), row[1], group);
+  }
+}
+
+/// The scheme of the codes as they are gathered, whatever becomes of them.
+SchemeAttr codeScheme(EncodedType type) {
+  return SchemeAttr::get(type.getContext(), type.getBits() == 4 ? Kind::I4 : Kind::I8, type.getBlock(), type.getScale(),
+                         type.getZeroPoints() ? Offset::ZeroPoint : Offset::None);
+}
+
+} // namespace
+
+GatheredRow::GatheredRow(EncodedType type, int64_t k, uint8_t *at)
+    : codes(at), scales(at + k), zeros(scales + groupsOf(type, k) * scaleBytesOf(type)) {}
+
+const GatherCodec *gatherCodec(EncodedType type) {
+  switch (type.getEncoding()) {
+  case Encoding::Gptq:
+  case Encoding::GptqV2: return &kGptq;
+  case Encoding::Awq: return &kAwq;
+  case Encoding::CompressedTensors: return &kCompressedTensors;
+  case Encoding::Nf4: return &kNf4;
+  default: return nullptr;
+  }
+}
+
+bool isGathered(mlir::Type element) {
+  auto type = mlir::dyn_cast<EncodedType>(element);
+  return type && gatherCodec(type);
+}
+
+llvm::Expected<int64_t> gatheredPartBytes(EncodedType type, int64_t n, int64_t k, unsigned part) {
+  if (llvm::Error error = checkGroups(type, k)) return error;
+  return gatherCodec(type)->partBytes(type, n, k, part);
+}
+
+llvm::Error checkStored(const StoredWeight &weight) {
+  if (!weight.type.getActOrder()) return llvm::Error::success();
+  const uint8_t *indices = weight.parts[gatherCodec(weight.type)->groupIndexPart + weight.type.getZeroPoints()].data();
+  int64_t groups = groupsOf(weight.type, weight.k);
+  for (int64_t i = 0; i < weight.k; ++i)
+    if (int32_t group = load<int32_t>(indices, i); group < 0 || group >= groups)
+      return llvm::createStringError("found group " + std::to_string(group) + " at k = " + std::to_string(i) +
+                                     ", expected 0 to " + std::to_string(groups - 1));
+  return llvm::Error::success();
+}
+
+int64_t gatheredRowBytes(EncodedType type, int64_t k) {
+  return k + groupsOf(type, k) * (scaleBytesOf(type) + type.getZeroPoints());
+}
+
+void gatherRows(const StoredWeight &weight, llvm::ArrayRef<int64_t> rows, uint8_t *out) {
+  gatherCodec(weight.type)->gather(weight, rows, out);
+}
+
+RowParts gatheredRow(const StoredWeight &weight, const uint8_t *row) {
+  GatheredRow at(weight.type, weight.k, const_cast<uint8_t *>(row));
+  const GatherCodec &codec = *gatherCodec(weight.type);
+  RowParts parts = {at.codes, at.scales, weight.type.getZeroPoints() ? at.zeros : nullptr};
+  if (codec.tablePart) parts[3] = weight.parts[codec.tablePart].data();
+  if (weight.type.getActOrder())
+    parts[3] = weight.parts[codec.groupIndexPart + weight.type.getZeroPoints()].data();
+  return parts;
+}
+
+void decodeGathered(EncodedType type, int64_t k, const RowParts &row, float *out) {
+  if (gatherCodec(type)->tablePart) return decodeTable(type, k, row, out);
+  if (type.getActOrder()) return decodeActOrder(type, k, row, out);
+  dequantiseRow(codeScheme(type), k, {row[0], row[1], row[2]}, out);
+}
+
+void recodeGathered(EncodedType type, int64_t k, const RowParts &row, const SchemeRow<uint8_t> &out) {
+  memcpy(out.codes, row[0], k);
+  memcpy(out.scales, row[1], groupsOf(type, k) * scaleBytesOf(type));
+  if (row[2]) memcpy(out.offsets, row[2], groupsOf(type, k));
+}
+
+} // namespace llmc::wq

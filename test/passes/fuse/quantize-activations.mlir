@@ -1,0 +1,38 @@
+// RUN: llmc-opt %s --split-input-file --llmc-quantize-activations | FileCheck %s
+
+!i4 = tensor<32x32x!wq.quant<<kind = i4, group = 32>>>
+
+// One quantised input for both projections; a float weight and the head keep f32 rows.
+// CHECK-LABEL: func.func @step
+// CHECK:       %[[Q:.*]] = wq.quantize_rows %arg0
+// CHECK:       %[[A:.*]] = wq.linear %[[Q]], %arg1
+// CHECK:       %[[B:.*]] = wq.linear %[[Q]], %arg1
+// CHECK:       %[[C:.*]] = llm.add %[[A]], %[[B]]
+// CHECK:       %[[D:.*]] = wq.linear %[[C]], %arg2
+// CHECK:       %[[E:.*]] = llm.add %[[D]], %[[D]]
+// CHECK:       wq.linear %[[E]], %arg1
+module attributes {wq.compute = "int8"} {
+  func.func @step(%x: tensor<?x32xf32>, %w: !i4, %f: tensor<32x32xf16>) -> tensor<?x32xf32> {
+    %a = wq.linear %x, %w : tensor<?x32xf32>, !i4 -> tensor<?x32xf32>
+    %b = wq.linear %x, %w : tensor<?x32xf32>, !i4 -> tensor<?x32xf32>
+    %c = llm.add %a, %b : tensor<?x32xf32>
+    %d = wq.linear %c, %f : tensor<?x32xf32>, tensor<32x32xf16> -> tensor<?x32xf32>
+    %e = llm.add %d, %d : tensor<?x32xf32>
+    %y = wq.linear %e, %w : tensor<?x32xf32>, !i4 -> tensor<?x32xf32>
+    return %y : tensor<?x32xf32>
+  }
+}
+
+// -----
+
+!i4 = tensor<32x32x!wq.quant<<kind = i4, group = 32>>>
+
+// CHECK-LABEL: func.func @float_mode
+// CHECK-NOT:   wq.quantize_rows
+module attributes {wq.compute = "f32"} {
+  func.func @float_mode(%x: tensor<?x32xf32>, %w: !i4) -> tensor<?x32xf32> {
+    %a = wq.linear %x, %w : tensor<?x32xf32>, !i4 -> tensor<?x32xf32>
+    %c = llm.add %a, %a : tensor<?x32xf32>
+    return %c : tensor<?x32xf32>
+  }
+}

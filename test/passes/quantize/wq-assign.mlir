@@ -1,0 +1,51 @@
+// RUN: llmc-opt %s --split-input-file --llmc-wq-assign | FileCheck %s
+// RUN: llmc-opt %s --split-input-file --llmc-wq-assign=quantize=keep | FileCheck %s --check-prefix=KEEP
+// RUN: llmc-opt %s --split-input-file "--llmc-wq-assign=quantize=int8 group-size=64 asymmetric=true compute=f32" | FileCheck %s --check-prefix=INT8
+// RUN: not llmc-opt %s --split-input-file --llmc-wq-assign=group-size=48 2>&1 | FileCheck %s --check-prefix=GROUP
+// RUN: not llmc-opt %s --split-input-file --llmc-wq-assign=quantize=int5 2>&1 | FileCheck %s --check-prefix=MODE
+
+// Float weights: int4 by default, but the head and the embedding are i8; a wide model computes in int8.
+// GROUP: group-size: found 48, expected 16, 32, 64, 128 or 256
+// MODE: quantize: found 'int5', expected auto, keep, int8 or int4
+// CHECK: module attributes {{.*}}wq.compute = "int8"
+// CHECK: llm.weight @table {{.*}}wq.scheme = #wq.scheme<kind = i8, group = 32>
+// CHECK: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = i4, group = 32>
+// CHECK: llm.weight @head {{.*}}wq.scheme = #wq.scheme<kind = i8, group = 32>
+// CHECK-NOT: llm.weight @norm {{.*}}wq.scheme
+// KEEP: module attributes {{.*}}wq.compute = "f32"
+// KEEP: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = f16>
+// INT8: module attributes {{.*}}wq.compute = "f32"
+// INT8: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = i8, group = 64, offset = zero_point>
+module attributes {llm.hidden = 2048 : i64} {
+  llm.weight @table : tensor<8x64xf16> [#llm.storage<0, 0, 1024>]
+  llm.weight @proj : tensor<64x64xf16> [#llm.storage<0, 1024, 8192>]
+  llm.weight @head : tensor<8x64xf16> [#llm.storage<0, 9216, 1024>]
+  llm.weight @norm : tensor<64xf16> [#llm.storage<0, 10240, 128>]
+  func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>) -> tensor<?x8xf32> {
+    %t = llm.get_weight @table : tensor<8x64xf16>
+    %x = llm.embed %tokens, %t : tensor<8x64xf16> -> tensor<?x64xf32>
+    %w = llm.get_weight @proj : tensor<64x64xf16>
+    %y = llm.linear %x, %w : tensor<?x64xf32>, tensor<64x64xf16> -> tensor<?x64xf32>
+    %n = llm.get_weight @norm : tensor<64xf16>
+    %z = llm.rms_norm %y, %n {epsilon = 1.0e-05 : f32} : tensor<?x64xf32>, tensor<64xf16> -> tensor<?x64xf32>
+    %h = llm.get_weight @head : tensor<8x64xf16>
+    %l = llm.linear %z, %h : tensor<?x64xf32>, tensor<8x64xf16> -> tensor<?x8xf32>
+    return %l : tensor<?x8xf32>
+  }
+}
+
+// -----
+
+// Quantised input is kept as it is; a narrow model computes in f32.
+// CHECK: module attributes {{.*}}wq.compute = "f32"
+// CHECK: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = i4, group = 32, offset = min_f16>
+// INT8: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = i8, group = 64, offset = zero_point>
+module attributes {llm.hidden = 64 : i64} {
+  llm.weight @proj : tensor<64x64x!wq.encoded<encoding = q4_1>> [#llm.storage<0, 0, 2560>]
+  func.func @step(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+    %w = llm.get_weight @proj : tensor<64x64x!wq.encoded<encoding = q4_1>>
+    %y = llm.linear %x, %w : tensor<?x64xf32>, tensor<64x64x!wq.encoded<encoding = q4_1>> -> tensor<?x64xf32>
+    %z = llm.add %y, %y : tensor<?x64xf32>
+    return %z : tensor<?x64xf32>
+  }
+}
