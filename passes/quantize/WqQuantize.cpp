@@ -45,9 +45,10 @@ private:
     auto f32 = type.clone(builder.getF32Type());
     if (!scheme) // a vector: norm weight or bias
       return type.getElementType().isF32() ? get.getY() : wq::DecodeOp::create(builder, loc, f32, get.getY()).getY();
-    if (!scheme.isInteger()) return get.getY();
-    auto target = type.clone(wq::QuantType::get(&getContext(), scheme));
     auto encoded = dyn_cast<wq::EncodedType>(type.getElementType());
+    if (!scheme.isInteger()) // an encoding that only f32 holds exactly is decoded
+      return encoded ? wq::DecodeOp::create(builder, loc, f32, get.getY()).getY() : get.getY();
+    auto target = type.clone(wq::QuantType::get(&getContext(), scheme));
     if (encoded && wq::exactScheme(encoded) == scheme) return wq::RecodeOp::create(builder, loc, target, get.getY());
     Value floats = encoded ? wq::DecodeOp::create(builder, loc, f32, get.getY()).getY() : get.getY();
     return wq::QuantizeOp::create(builder, loc, target, floats);

@@ -1,0 +1,35 @@
+// RUN: llmc-opt %s --split-input-file --llmc-plan-memory --verify-diagnostics | FileCheck %s
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+
+// a and b live together; c starts when a is dead and takes its place; d is in place of c; logits have their own arena.
+// CHECK-LABEL: func.func @step
+// CHECK-SAME:  kernel.arena_row_bytes = 192
+// CHECK-SAME:  kernel.logit_arena_row_bytes = 256
+// CHECK-SAME:  kernel.logits_offset = 0
+// CHECK-SAME:  kernel.logits_stride = 256
+// CHECK:       row_bytes 128 offset 0
+// CHECK:       row_bytes 64 offset 128
+// CHECK:       row_bytes 64 offset 0
+// CHECK:       tied 0 row_bytes 64 offset 0
+// CHECK:       row_bytes 256 offset 0 {{.*}}logit_rows
+func.func @step() -> tensor<?x8xf32> {
+  %a = kernel.call [@k]() [] over rows 1 row_bytes 128 : () -> tensor<?x8xf32>
+  %b = kernel.call [@k](%a) ["x"] over rows 1 row_bytes 64 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %c = kernel.call [@k](%b) ["x"] over rows 1 row_bytes 64 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %d = kernel.call [@k](%c, %b) ["x", "w"] over rows 1 tied 0 row_bytes 64 : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  %l = kernel.call [@k](%d) ["x"] over rows 1 row_bytes 256 {logit_rows} : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %l : tensor<?x8xf32>
+}
+
+// -----
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+
+func.func @step() -> tensor<?x8xf32> {
+  %a = kernel.call [@k]() [] over rows 1 row_bytes 64 : () -> tensor<?x8xf32>
+  %b = kernel.call [@k](%a) ["x"] over rows 1 tied 0 row_bytes 64 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  // expected-error @below {{reads a value that an earlier call overwrote in place}}
+  %c = kernel.call [@k](%a, %b) ["x", "w"] over rows 1 row_bytes 64 : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %c : tensor<?x8xf32>
+}

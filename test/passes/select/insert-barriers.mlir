@@ -1,0 +1,35 @@
+// RUN: llmc-opt %s --split-input-file --llmc-insert-barriers --verify-diagnostics | FileCheck %s
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+
+// Rows to rows of one place: no barrier. Rows to panels and back: a barrier each. Two calls that read one value: none
+// between them. A write over bytes that another split still reads: a barrier.
+// CHECK-LABEL: func.func @step
+// CHECK:       over {{ *}}rows 1 row_bytes 64 offset 0
+// CHECK-NEXT:  {{.*}}over {{ *}}rows 1 row_bytes 64 offset 64
+// CHECK-NEXT:  kernel.barrier
+// CHECK-NEXT:  {{.*}}over {{ *}}panels 1 row_bytes 64 offset 128
+// CHECK-NEXT:  {{.*}}over {{ *}}panels 1 row_bytes 64 offset 192
+// CHECK-NEXT:  kernel.barrier
+// CHECK-NEXT:  {{.*}}over {{ *}}rows 1 row_bytes 64 offset 0
+// CHECK-NEXT:  kernel.barrier
+// CHECK-NEXT:  {{.*}}over {{ *}}panels 1 row_bytes 64 offset 128
+func.func @step() -> tensor<?x8xf32> {
+  %a = kernel.call [@k]() [] over rows 1 row_bytes 64 offset 0 : () -> tensor<?x8xf32>
+  %b = kernel.call [@k](%a) ["x"] over rows 1 row_bytes 64 offset 64 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %c = kernel.call [@k](%b) ["x"] over panels 1 row_bytes 64 offset 128 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %d = kernel.call [@k](%b) ["x"] over panels 1 row_bytes 64 offset 192 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %e = kernel.call [@k](%c, %d) ["x", "w"] over rows 1 row_bytes 64 offset 0 : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  %f = kernel.call [@k](%d) ["x"] over panels 1 row_bytes 64 offset 128 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %f : tensor<?x8xf32>
+}
+
+// -----
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+
+func.func @step() -> tensor<?x8xf32> {
+  // expected-error @below {{has no offset: run plan-memory first}}
+  %a = kernel.call [@k]() [] over rows 1 row_bytes 64 : () -> tensor<?x8xf32>
+  return %a : tensor<?x8xf32>
+}
