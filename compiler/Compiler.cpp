@@ -1,4 +1,5 @@
 #include "compiler/Compiler.h"
+#include "codegen/portable/Compile.h"
 #include "compiler/EmitObject.h"
 #include "compiler/Import.h"
 #include "compiler/Link.h"
@@ -54,25 +55,28 @@ llvm::Error limitContext(ModuleOp module, const Options &options, const std::str
   return llvm::Error::success();
 }
 
-/// tokenizer.json in its canonical form, from whatever the model's file has; and proof that the template compiles.
-llvm::Error prepareTexts(Compilation &c, const std::string &path) {
+/// tokenizer.json in its canonical form, from whatever the model's file has.
+llvm::Expected<std::string> canonicalTokenizer(const TextAssets &assets) {
+  auto tokenizer = assets.isVocabularySpec ? text::Tokenizer::fromVocabulary(llvm::StringRef(assets.tokenizerJson))
+                                           : text::Tokenizer::fromJson(assets.tokenizerJson);
+  if (!tokenizer) return tokenizer.takeError();
+  return tokenizer->toJson();
+}
+
+/// The texts that the artifact will hold. The model computes without them, so one that can't be used is left out with a
+/// warning; what then needs it (a text prompt, a chat) is an error when it is asked for.
+void prepareTexts(Compilation &c, const std::string &path, const Progress &progress) {
   const TextAssets &assets = c.model.text;
   if (!assets.tokenizerJson.empty()) {
-    auto tokenizer = assets.isVocabularySpec ? text::Tokenizer::fromVocabulary(llvm::StringRef(assets.tokenizerJson))
-                                             : text::Tokenizer::fromJson(assets.tokenizerJson);
-    if (!tokenizer)
-      return llvm::createStringError(path + ": tokenizer: " + llvm::toString(tokenizer.takeError()));
-    auto json = tokenizer->toJson();
-    if (!json) return llvm::createStringError(path + ": tokenizer: " + llvm::toString(json.takeError()));
-    c.texts.tokenizer = std::move(*json);
+    llvm::Expected<std::string> json = canonicalTokenizer(assets);
+    if (json) c.texts.tokenizer = std::move(*json);
+    else progress.warning(path + ": tokenizer: " + llvm::toString(json.takeError()) + "; compiled without it");
   }
   if (!assets.chatTemplate.empty()) {
     auto compiled = text::ChatTemplate::compile(assets.chatTemplate);
-    if (!compiled)
-      return llvm::createStringError(path + ": chat template: " + llvm::toString(compiled.takeError()));
-    c.texts.chatTemplate = assets.chatTemplate;
+    if (compiled) c.texts.chatTemplate = assets.chatTemplate;
+    else progress.warning(path + ": chat template: " + llvm::toString(compiled.takeError()) + "; compiled without it");
   }
-  return llvm::Error::success();
 }
 
 llvm::Error writeWeights(Compilation &c, const std::string &path, const llmc_artifact &note, const Progress &progress) {
@@ -115,7 +119,7 @@ llvm::Expected<Compilation> compileModel(const std::string &path, const Options 
   progress.stage("compiling");
   if (llvm::Error error = diagnostics.explain(runStages(*c.model.module, options, *target), path))
     return std::move(error);
-  if (llvm::Error error = prepareTexts(c, path)) return std::move(error);
+  prepareTexts(c, path, progress);
   c.texts.metadata = metadataJson(c);
   c.texts.report = reportJson(c, refusals);
   return c;
@@ -125,7 +129,7 @@ llvm::Expected<llvm::SmallVector<char, 0>> compileObject(Compilation &c, bool as
   llvm::LLVMContext context;
   auto module = buildLlvmModule(*c.model.module, c.target, context);
   if (!module) return module.takeError();
-  return emitObject(**module, c.target, assembly);
+  return emitModule(**module, c.target, assembly);
 }
 
 llvm::Expected<std::string> compileLlvmText(Compilation &c) {

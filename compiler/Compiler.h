@@ -12,6 +12,7 @@ namespace llmc {
 struct Progress {
   std::function<void(llvm::StringRef what)> stage = [](llvm::StringRef) {};
   std::function<void(uint64_t done, uint64_t total)> weights = [](uint64_t, uint64_t) {};
+  std::function<void(llvm::StringRef text)> warning = [](llvm::StringRef) {};
 };
 
 /// A model brought through the stages, ready to be emitted.

@@ -1,41 +1,20 @@
 #include "compiler/EmitObject.h"
-#include "compiler/LlvmTarget.h"
-#include "codegen/portable/Lower.h"
+#include "codegen/portable/Compile.h"
+#include "codegen/portable/LlvmTarget.h"
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "llmc_artifact.h"
 #include "passes/select/Descriptors.h"
 #include "passes/support/Schemes.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Parser/Parser.h"
-#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
-#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
-#include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/Constants.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/Linker/Linker.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Target/TargetMachine.h"
 
 using namespace mlir;
 
 namespace llmc {
 namespace {
-
-/// The llvm ops of `module` alone, as LLVM IR.
-llvm::Expected<std::unique_ptr<llvm::Module>> translate(ModuleOp module, llvm::LLVMContext &context) {
-  OwningOpRef<ModuleOp> only = ModuleOp::create(module.getLoc());
-  OpBuilder builder = OpBuilder::atBlockEnd(only->getBody());
-  for (Operation &op : *module.getBody())
-    if (isa<LLVM::LLVMDialect>(op.getDialect())) builder.clone(op);
-  MLIRContext &mlirContext = *module.getContext();
-  registerBuiltinDialectTranslation(mlirContext);
-  registerLLVMDialectTranslation(mlirContext);
-  std::unique_ptr<llvm::Module> translated = translateModuleToLLVMIR(*only, context, "llmc");
-  if (!translated) return llvm::createStringError("translation to LLVM IR failed");
-  return translated;
-}
 
 /// A function of machine code, kept as it is through codegen: in the object, the JIT and profiles it has its name.
 std::string functionAsm(llvm::StringRef name, const Code &code) {
@@ -57,22 +36,12 @@ std::string functionAsm(llvm::StringRef name, const Code &code) {
 }
 
 /// A portable kernel, under its own name.
-llvm::Error linkPortable(llvm::Module &into, llvm::StringRef name, const std::string &text) {
-  DialectRegistry registry;
-  registerPortableDialects(registry);
-  registerBuiltinDialectTranslation(registry);
-  registerLLVMDialectTranslation(registry);
-  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
-  OwningOpRef<ModuleOp> kernel = parseSourceString<ModuleOp>(text, &context);
-  if (!kernel || failed(lowerPortable(*kernel))) return llvm::createStringError(name.str() + ": does not lower");
-  llvm::Expected<std::unique_ptr<llvm::Module>> module = translate(*kernel, into.getContext());
-  if (!module) return module.takeError();
+llvm::Error linkPortable(llvm::Module &into, llvm::StringRef name, const std::string &text, const Target &target) {
+  llvm::Expected<std::unique_ptr<llvm::Module>> module = translateKernel(text, target, into.getContext());
+  if (!module) return llvm::createStringError(name.str() + ": " + llvm::toString(module.takeError()));
   llvm::Function *function = (*module)->getFunction("kernel");
-  if (!function) return llvm::createStringError(name.str() + ": defines no @kernel");
   function->setName(name);
   function->setVisibility(llvm::GlobalValue::HiddenVisibility);
-  (*module)->setDataLayout(into.getDataLayout());
-  (*module)->setTargetTriple(into.getTargetTriple());
   if (llvm::Linker::linkModules(into, std::move(*module)))
     return llvm::createStringError(name.str() + ": does not link");
   return llvm::Error::success();
@@ -86,7 +55,7 @@ llvm::Error addKernels(ModuleOp module, const Target &target, llvm::Module &into
     if (llvm::Function *declaration = into.getFunction(name))
       declaration->setVisibility(llvm::GlobalValue::HiddenVisibility);
     if (code->bytes.empty()) {
-      if (llvm::Error error = linkPortable(into, name, code->mlir)) return error;
+      if (llvm::Error error = linkPortable(into, name, code->mlir, target)) return error;
     } else {
       into.appendModuleInlineAsm(functionAsm(name, *code));
     }
@@ -153,27 +122,13 @@ llmc_artifact:
                                  .str());
 }
 
-void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager sccs;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(sccs);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, sccs, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
-}
-
 } // namespace
 
 llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(ModuleOp module, const Target &target,
                                                               llvm::LLVMContext &context) {
   auto machine = createTargetMachine(target);
   if (!machine) return machine.takeError();
-  llvm::Expected<std::unique_ptr<llvm::Module>> made = translate(module, context);
+  llvm::Expected<std::unique_ptr<llvm::Module>> made = translateLlvmOps(module, context);
   if (!made) return made.takeError();
   llvm::Module &m = **made;
   m.setTargetTriple((*machine)->getTargetTriple());
@@ -190,21 +145,8 @@ llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(ModuleOp module, c
   addNote(m);
   for (llvm::Function &function : m)
     if (!function.isDeclaration()) setTargetAttributes(function, target);
-  optimise(m, **machine);
+  optimiseModule(m, **machine);
   return made;
-}
-
-llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, const Target &target, bool assembly) {
-  auto machine = createTargetMachine(target);
-  if (!machine) return machine.takeError();
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream os(bytes);
-  llvm::legacy::PassManager passes;
-  auto kind = assembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
-  if ((*machine)->addPassesToEmitFile(passes, os, nullptr, kind))
-    return llvm::createStringError(target.name + ": LLVM emits no such file for this target");
-  passes.run(module);
-  return bytes;
 }
 
 } // namespace llmc

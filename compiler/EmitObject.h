@@ -1,8 +1,7 @@
-// From the lowered module and the kernels' code to an LLVM module and an object file.
+// From the lowered module and the kernels' code to an LLVM module.
 #pragma once
 #include "codegen/Target.h"
 #include "mlir/IR/BuiltinOps.h"
-#include "llvm/ADT/SmallVector.h"
 #include "llvm/IR/Module.h"
 #include <memory>
 
@@ -13,8 +12,5 @@ namespace llmc {
 /// `module` is what the last stage leaves. Optimised.
 llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(mlir::ModuleOp module, const Target &target,
                                                               llvm::LLVMContext &context);
-
-/// Bytes of an ELF object, or assembly text.
-llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, const Target &target, bool assembly = false);
 
 } // namespace llmc

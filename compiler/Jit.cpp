@@ -1,5 +1,5 @@
 #include "compiler/Jit.h"
-#include "compiler/LlvmTarget.h"
+#include "codegen/portable/LlvmTarget.h"
 #include "compiler/NativeTarget.h"
 #include "compiler/WeightProgram.h"
 #include "passes/support/Schemes.h"

@@ -1,4 +1,5 @@
 #include "compiler/NativeTarget.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 

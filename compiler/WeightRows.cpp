@@ -17,11 +17,14 @@ struct InputSource : WeightSource {
   llvm::Error pull(int64_t begin, int64_t count, WeightScratch &scratch, unsigned, WeightRows &out) const override {
     if (view.isFloat()) {
       view.copyRows(begin, count, out.floats.data() + out.count * view.rowBytes(0));
+    } else if (view.isGathered()) {
+      int64_t rowBytes = wq::gatheredRowBytes(mlir::cast<wq::EncodedType>(element), k);
+      view.gatherRows(begin, count, out.gathered.data() + out.count * rowBytes, out.encoded);
     } else {
       for (int64_t r = 0; r < count; ++r) out.encoded.push_back(view.row(begin + r));
     }
     out.count += count;
-    if (!view.isTransposed()) noteConsumed(begin, count, scratch);
+    if (!view.isTransposed() && !view.isGathered()) noteConsumed(begin, count, scratch);
     return llvm::Error::success();
   }
   void noteConsumed(int64_t begin, int64_t count, WeightScratch &scratch) const {
@@ -182,6 +185,8 @@ void WeightSource::prepare(WeightRows &out, int64_t capacity) const {
     out.codes.reset(quant.getScheme(), k, capacity);
   else if (llvm::isa<mlir::FloatType>(element) && int64_t(out.floats.size()) < capacity * k * floatBytes(element))
     out.floats.resize(capacity * k * floatBytes(element));
+  else if (wq::isGathered(element))
+    out.gathered.resize(capacity * wq::gatheredRowBytes(llvm::cast<wq::EncodedType>(element), k));
 }
 
 llvm::Expected<std::unique_ptr<WeightSource>> makeWeightSource(mlir::Value value, mlir::ModuleOp module,

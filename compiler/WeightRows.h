@@ -7,10 +7,11 @@
 
 namespace llmc {
 
-/// Some rows on their way, in one of three forms, by element type: encodings stay where the file has them, floats are
-/// copied, schemes are codes.
+/// Some rows on their way, in one of three forms, by element type: encodings stay where the file has them (or are
+/// gathered), floats are copied, schemes are codes.
 struct WeightRows {
   std::vector<wq::RowParts> encoded; // !wq.encoded
+  std::vector<uint8_t> gathered;     // what `encoded` refers to, if its rows had to be brought together
   std::vector<uint8_t> floats;       // f16, bf16, f32: [count][k]
   wq::RowBlock codes;                // !wq.quant
   int64_t count = 0;

@@ -111,12 +111,31 @@ def lit():
     return passed, len(tests) - passed - skipped, skipped
 
 
+def kernels():
+    """`llmc-kernel check`: a line `NAME OK|FAIL|SKIP ...` for each kernel."""
+    done = subprocess.run([BUILD / "bin/llmc-kernel", "check"], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          timeout=SUITE_SECONDS)
+    counts = dict.fromkeys(("OK", "FAIL", "SKIP"), 0)
+    for line in done.stdout.splitlines():
+        name, _, rest = line.partition(" ")
+        verdict = rest.split()[0]
+        counts[verdict] += 1
+        if verdict != "OK":
+            print(f"  {verdict} {name}: {rest.split(maxsplit=1)[1]}")
+    if done.returncode and not counts["FAIL"] or not sum(counts.values()):
+        print(f"  FAIL llmc-kernel check: exit {done.returncode}: {done.stderr[-500:]}")
+        counts["FAIL"] += 1
+    return counts["OK"], counts["FAIL"], counts["SKIP"]
+
+
 SUITES = {
     "tree": python_suite("tree/check.py"),
     "lit": lit,
     "gtest": gtest,
+    "kernels": kernels,
     "isa": python_suite("isa/check.py"),
     "parity": python_suite("e2e/parity.py"),
+    "int8": python_suite("e2e/int8.py"),
     "artifact": python_suite("e2e/artifact.py"),
     "hostile": python_suite("e2e/hostile.py"),
     "smollm2": python_suite("e2e/smollm2.py"),

@@ -1,9 +1,12 @@
 target_sources(llmc_codegen PRIVATE
   portable/Attention.cpp
   portable/Cache.cpp
+  portable/Compile.cpp
   portable/Embed.cpp
+  portable/Executable.cpp
   portable/KernelBuilder.cpp
   portable/KvAppend.cpp
+  portable/LlvmTarget.cpp
   portable/Lower.cpp
   portable/Matmul.cpp
   portable/Numeric.cpp

@@ -62,19 +62,6 @@ void readRope(llvm::StringRef file, Fields &fields, Config &config) {
   if (rope.type == "default" || rope.type == "linear") rope.originalMaxPositions = 0;
   if (llvm::Error error = inner.takeError()) fields.fail(std::move(error));
 }
-
-/// Values of another layout than plain floats would be taken for garbage.
-void refuseQuantised(Fields &fields) {
-  for (const char *key : {"quantization_config", "compression_config"}) {
-    const json *found = fields.find(key);
-    if (!found || (found->is_object() && found->empty())) continue;
-    std::string method = "an unnamed method";
-    if (found->is_object() && found->contains("quant_method") && (*found)["quant_method"].is_string())
-      method = found->at("quant_method").get<std::string>();
-    fields.fail(key, method, "a checkpoint of F32, F16 or BF16 tensors",
-                "quantised Hugging Face checkpoints are not read yet; use the unquantised model or a GGUF file");
-  }
-}
 } // namespace
 
 void readSpecialIds(Fields &fields, int64_t vocab, int64_t &bosId, std::vector<int64_t> &eosIds) {
@@ -101,7 +88,9 @@ llvm::Expected<Config> parseConfig(llvm::StringRef file, const json &document) {
   Fields fields(file, document);
   Config config;
   config.modelType = fields.text("model_type");
-  refuseQuantised(fields);
+  llvm::Expected<std::optional<Quantisation>> quantisation = readQuantisation(file, fields);
+  if (!quantisation) return quantisation.takeError();
+  config.quantisation = std::move(*quantisation);
   config.name = fields.text("_name_or_path", "");
   config.hidden = fields.integer("hidden_size", 1, llm::kMostHidden);
   config.intermediate = fields.integer("intermediate_size", 1, llm::kMostHidden);

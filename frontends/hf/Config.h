@@ -1,7 +1,7 @@
 // config.json of the Llama-like families -> checked sizes and choices.
 #pragma once
 #include "dialects/llm/Rope.h"
-#include "frontends/hf/Json.h"
+#include "frontends/hf/Quantisation.h"
 #include <string>
 #include <vector>
 
@@ -17,11 +17,12 @@ struct Config {
   std::string activation; // hidden_act
   llm::RopeConfig rope;
   bool attentionBias = false, mlpBias = false, tied = false;
+  std::optional<Quantisation> quantisation;
   int64_t bosId = -1;
   std::vector<int64_t> eosIds;
 };
 
-/// `file` stands in messages. A quantised checkpoint is refused with the method's name.
+/// `file` stands in messages.
 llvm::Expected<Config> parseConfig(llvm::StringRef file, const nlohmann::json &document);
 
 /// `bos_token_id` and `eos_token_id` (a number or a list) of config.json or generation_config.json; absent ones leave

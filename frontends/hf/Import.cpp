@@ -1,6 +1,5 @@
 #include "frontends/hf/Import.h"
-#include "dialects/llm/Decoder.h"
-#include "frontends/hf/Checkpoint.h"
+#include "frontends/hf/QuantisedLinear.h"
 #include "frontends/hf/Text.h"
 #include "frontends/hf/families/Family.h"
 #include "llvm/Support/FileSystem.h"
@@ -10,67 +9,29 @@ namespace llmc {
 namespace hf {
 namespace {
 
-/// Looks tensors up and checks them against what the config says; keeps the first error.
-class WeightReader {
+/// Norms, embeddings and linears, each plain or in the config's layout.
+class WeightReader : public TensorReader {
 public:
-  WeightReader(mlir::MLIRContext &context, const Checkpoint &checkpoint) : context(context), checkpoint(checkpoint) {
-    context.loadDialect<llm::LlmDialect>();
-  }
-
-  llm::DecoderWeight weight(const std::string &name, llvm::ArrayRef<int64_t> shape) {
-    if (error) return {};
-    Checkpoint::Place place = checkpoint.find(name);
-    if (!place.tensor) {
-      fail(name, "no such tensor", "one of shape " + shapeText(shape) + ", as the config says",
-           checkpoint.files().size() == 1 && name == "lm_head.weight" ? "tie_word_embeddings is false" : "");
-      return {};
-    }
-    const Tensor &tensor = *place.tensor;
-    mlir::Type element = elementType(tensor.dtype);
-    if (!element) {
-      fail(name, tensor.dtype, "F32, F16 or BF16");
-      return {};
-    }
-    if (llvm::ArrayRef<int64_t>(tensor.shape) != shape) {
-      fail(name, "shape " + shapeText(tensor.shape), shapeText(shape) + ", as the config says");
-      return {};
-    }
-    auto storage = llm::StorageAttr::get(&context, int64_t(place.file), int64_t(tensor.offset), int64_t(tensor.bytes));
-    return {name, mlir::RankedTensorType::get(shape, element), {storage}};
-  }
+  WeightReader(mlir::MLIRContext &context, const Checkpoint &checkpoint, const std::optional<Quantisation> &config)
+      : TensorReader(context, checkpoint), config(config) {}
 
   llm::DecoderLinear linear(const std::string &name, int64_t n, int64_t k, bool bias) {
-    llm::DecoderLinear result{weight(name + ".weight", {n, k}), std::nullopt};
+    bool encoded = config && isQuantised(*this, *config, name);
+    quantised |= encoded;
+    llm::DecoderLinear result{encoded ? readQuantised(*this, *config, name, n, k) : weight(name + ".weight", {n, k}),
+                              std::nullopt};
     if (bias) result.bias = weight(name + ".bias", {n});
     return result;
   }
 
-  llvm::Error takeError() { return std::move(error); }
-  ~WeightReader() { llvm::consumeError(std::move(error)); }
-
-  /// A tied head that the file has nevertheless must be the embedding: otherwise it is unclear which one is meant.
-  void checkTiedHead(const std::string &head, const std::string &embedding) {
-    Checkpoint::Place h = checkpoint.find(head), e = checkpoint.find(embedding);
-    if (!error && h.tensor && e.tensor &&
-        (h.tensor->dtype != e.tensor->dtype || checkpoint.bytes(h) != checkpoint.bytes(e)))
-      fail(head, "a tensor that differs from " + embedding, "none, or the same values, as tie_word_embeddings is true");
+  /// A config that speaks of a layout which no linear has belongs to another checkpoint.
+  void checkQuantised() {
+    if (config && !quantised) fail("", "no quantised linear", "some, as quantization_config says " + config->method);
   }
 
 private:
-  void fail(const std::string &name, const llvm::Twine &found, const llvm::Twine &expected,
-            const llvm::Twine &hint = "") {
-    if (!error) error = inputError(checkpoint.name(), name, found, expected, hint);
-  }
-  mlir::Type elementType(llvm::StringRef dtype) {
-    if (dtype == "F32") return mlir::Float32Type::get(&context);
-    if (dtype == "F16") return mlir::Float16Type::get(&context);
-    if (dtype == "BF16") return mlir::BFloat16Type::get(&context);
-    return {};
-  }
-
-  mlir::MLIRContext &context;
-  const Checkpoint &checkpoint;
-  llvm::Error error = llvm::Error::success();
+  const std::optional<Quantisation> &config;
+  bool quantised = false;
 };
 
 llm::DecoderLayer readLayer(WeightReader &reader, const TensorNames &names, const Config &config,
@@ -122,7 +83,7 @@ llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(llvm::StringRef co
                         .maxContext = maxContext(config),
                         .epsilon = float(config.epsilon),
                         .rope = *rope};
-  WeightReader reader(context, checkpoint);
+  WeightReader reader(context, checkpoint, config.quantisation);
   std::string embedding = names.embedding.str() + ".weight", head = names.head.str();
   spec.embedding = reader.weight(embedding, {config.vocab, config.hidden});
   for (int64_t i = 0; i < config.layers; ++i) {
@@ -134,6 +95,7 @@ llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(llvm::StringRef co
     reader.checkTiedHead(head + ".weight", embedding);
   else
     spec.head = reader.linear(head, config.vocab, config.hidden, false);
+  reader.checkQuantised();
   if (llvm::Error error = reader.takeError()) return error;
   if (llvm::Error error = checkpoint.checkNoUnusedBytes()) return error;
   return llm::buildDecoder(context, spec);

@@ -2,7 +2,8 @@
 // shuffled; and the same bits for a row whatever shares its block, its call or its batch.
 #include "codegen/kernels/attention/Half.h"
 #include "codegen/kernels/attention/Reference.h"
-#include "test/support/Callable.h"
+#include "codegen/portable/Executable.h"
+#include "compiler/NativeTarget.h"
 #include "test/support/GuardedBuffer.h"
 #include <algorithm>
 #include <cmath>
@@ -129,12 +130,12 @@ protected:
     target = llvm::cantFail(findTarget("x86-64-v4"));
     target.features = this->GetParam()->needs;
   }
-  std::unique_ptr<Callable> make(const Desc &d) const {
+  std::unique_ptr<Executable> make(const Desc &d) const {
     Refusal reason = refusal(*this->GetParam(), d, target);
     EXPECT_FALSE(reason) << *reason;
     Code code = llvm::cantFail(this->GetParam()->emit(d, target));
     EXPECT_EQ(code.bytes, llvm::cantFail(this->GetParam()->emit(d, target)).bytes);
-    return llvm::cantFail(makeCallable(code, target));
+    return llvm::cantFail(Executable::create(code, target));
   }
   Target target;
 };
@@ -239,7 +240,7 @@ bool sameBits(const std::vector<float> &a, const std::vector<float> &b) {
 /// Values are of size 1 and weights sum up to 1; a score of size `spread` is summed in f32, and exp turns its absolute
 /// error into a relative one of the weights.
 void checkAttention(const AttentionTest &, const Step &step, AttentionDesc d, float tolerance,
-                    llvm::function_ref<std::unique_ptr<Callable>(const AttentionDesc &)> make) {
+                    llvm::function_ref<std::unique_ptr<Executable>(const AttentionDesc &)> make) {
   d.rowBlock = 1;
   std::vector<float> expected = referenceResult(step, d), decode;
   for (int64_t rowBlock : {int64_t(1), kPrefillRowBlock, int64_t(3)}) {

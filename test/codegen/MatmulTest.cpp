@@ -2,7 +2,8 @@
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "test/codegen/MatmulCase.h"
-#include "test/support/Callable.h"
+#include "codegen/portable/Executable.h"
+#include "compiler/NativeTarget.h"
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -71,7 +72,7 @@ protected:
     ASSERT_TRUE(bool(again)) << llvm::toString(again.takeError());
     EXPECT_EQ(code->bytes, again->bytes);
     EXPECT_LT(code->bytes.size(), 64u << 10); // all row counts together; the loop that runs is a fraction
-    auto callable = llvm::cantFail(makeCallable(*code, target));
+    auto callable = llvm::cantFail(Executable::create(*code, target));
     int64_t most = rowCounts().back();
     MatmulData data(d, most, kind);
     std::vector<float> expected = data.reference();
@@ -169,7 +170,7 @@ TEST_P(MatmulTest, Extremes) {
 
 TEST_P(MatmulTest, NoPanels) {
   MatmulDesc d = desc(isInteger() ? WeightFormat{serves.kind, 32} : WeightFormat{serves.kind}, 64, 64);
-  auto callable = llvm::cantFail(makeCallable(llvm::cantFail(kernel().emit(d, target)), target));
+  auto callable = llvm::cantFail(Executable::create(llvm::cantFail(kernel().emit(d, target)), target));
   llmc_matmul_args args = {.begin = 1, .end = 1, .rows = 1}; // touches nothing
   callable->function(&args);
 }

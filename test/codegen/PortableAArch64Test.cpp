@@ -1,7 +1,7 @@
 // The portable kernels for AArch64: what their objects need from elsewhere, and, under qemu, that they compute what the
 // x86 ones do. The operands are one memory image with relocatable pointers (PortableDriver.c).
 #include "test/codegen/PortableFixtures.h"
-#include "test/support/CallableMlir.h"
+#include "codegen/portable/Compile.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/FileSystem.h"
@@ -73,9 +73,10 @@ TEST(PortableObjects, NeedOnlyLibm) {
   for (const char *name : {"aarch64", "x86-64-v2", "skylake-avx512"}) {
     Target target = llvm::cantFail(findTarget(name));
     for (auto &[kernel, text] : allKernels(target)) {
-      auto buffer = compileMlirObject(text, target);
-      ASSERT_TRUE(bool(buffer)) << llvm::toString(buffer.takeError());
-      auto object = llvm::cantFail(llvm::object::ObjectFile::createObjectFile(**buffer));
+      auto bytes = compileKernel(text, target);
+      ASSERT_TRUE(bool(bytes)) << llvm::toString(bytes.takeError());
+      llvm::MemoryBufferRef buffer(llvm::StringRef(bytes->data(), bytes->size()), kernel);
+      auto object = llvm::cantFail(llvm::object::ObjectFile::createObjectFile(buffer));
       for (const llvm::object::SymbolRef &symbol : object->symbols())
         if (llvm::cantFail(symbol.getFlags()) & llvm::object::SymbolRef::SF_Undefined) {
           llvm::StringRef needed = llvm::cantFail(symbol.getName());
@@ -132,7 +133,7 @@ private:
 /// Compiles for AArch64, links with the driver, runs under qemu; the image afterwards.
 llvm::Expected<std::vector<char>> runUnderQemu(llvm::StringRef gcc, llvm::StringRef qemu, const std::string &mlir,
                                                const Image &image, int64_t args) {
-  auto object = compileMlirObject(mlir, llvm::cantFail(findTarget("aarch64")));
+  auto object = compileKernel(mlir, llvm::cantFail(findTarget("aarch64")));
   if (!object) return object.takeError();
   llvm::SmallString<128> folder;
   if (std::error_code error = llvm::sys::fs::createUniqueDirectory("llmc-portable", folder))
@@ -140,7 +141,7 @@ llvm::Expected<std::vector<char>> runUnderQemu(llvm::StringRef gcc, llvm::String
   auto path = [&](const char *name) { return (folder + "/" + name).str(); };
   std::string objectPath = path("kernel.o"), program = path("driver"), in = path("in"), out = path("out");
   std::error_code error;
-  llvm::raw_fd_ostream(objectPath, error) << (*object)->getBuffer();
+  llvm::raw_fd_ostream(objectPath, error) << llvm::StringRef(object->data(), object->size());
   image.write(in, args);
   std::string message;
   if (llvm::sys::ExecuteAndWait(gcc, {gcc, "-static", "-O1", LLMC_PORTABLE_DRIVER, objectPath, "-lm", "-o", program},

@@ -1,7 +1,8 @@
 // What the tests of the portable kernels share: the CPUs they are compiled for, and operands behind guard pages.
 #pragma once
 #include "codegen/portable/Portable.h"
-#include "test/support/Callable.h"
+#include "codegen/portable/Executable.h"
+#include "compiler/NativeTarget.h"
 #include "test/support/GuardedBuffer.h"
 #include "llvm/TargetParser/Host.h"
 #include <bit>
@@ -27,7 +28,7 @@ inline std::vector<Target> runnableTargets() {
 
 /// Emits and compiles, or fails the test.
 template <typename Desc>
-std::unique_ptr<Callable> compilePortable(const Kernel<Desc> &kernel, const Desc &desc, const Target &target) {
+std::unique_ptr<Executable> compilePortable(const Kernel<Desc> &kernel, const Desc &desc, const Target &target) {
   if (Refusal reason = refusal(kernel, desc, target)) {
     ADD_FAILURE() << kernel.name << " refuses: " << *reason;
     return nullptr;
@@ -37,7 +38,7 @@ std::unique_ptr<Callable> compilePortable(const Kernel<Desc> &kernel, const Desc
     ADD_FAILURE() << llvm::toString(code.takeError());
     return nullptr;
   }
-  auto callable = compileMlirKernel(code->mlir, target);
+  auto callable = Executable::create(*code, target);
   if (!callable) {
     ADD_FAILURE() << llvm::toString(callable.takeError());
     return nullptr;

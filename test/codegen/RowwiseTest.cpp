@@ -1,7 +1,8 @@
 // Every emitted rowwise kernel against the scalar reference: shapes and tails, extremes, memory outside its rows.
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/rowwise/Reference.h"
-#include "test/support/Callable.h"
+#include "codegen/portable/Executable.h"
+#include "compiler/NativeTarget.h"
 #include "test/support/GuardedBuffer.h"
 #include <cmath>
 #include <gtest/gtest.h>
@@ -90,11 +91,11 @@ protected:
     target.features = GetParam()->needs;
   }
   bool accepts(const RowwiseDesc &d) const { return !refusal(*GetParam(), d, target); }
-  std::unique_ptr<Callable> make(const RowwiseDesc &d) const {
+  std::unique_ptr<Executable> make(const RowwiseDesc &d) const {
     Code code = llvm::cantFail(GetParam()->emit(d, target)), again = llvm::cantFail(GetParam()->emit(d, target));
     EXPECT_EQ(code.bytes, again.bytes);
     EXPECT_LE(code.codeBytes, code.bytes.size());
-    return llvm::cantFail(makeCallable(code, target));
+    return llvm::cantFail(Executable::create(code, target));
   }
   /// Runs rows 0..rows-1 at once and one by one, checks that both and the padding agree.
   void run(const RowwiseDesc &d, llmc_rowwise_args args, int64_t rows, Rows &y) const {

@@ -2,8 +2,7 @@
 add_executable(llmc_rows_test
   ${CMAKE_CURRENT_LIST_DIR}/AttentionTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/RowwiseTest.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/../support/Callable.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/../support/CallableMlir.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/../../compiler/NativeTarget.cpp
 )
 target_link_libraries(llmc_rows_test PRIVATE llmc_codegen MLIR LLVM GTest::gtest GTest::gtest_main)
 add_test(NAME llmc_rows_test COMMAND llmc_rows_test)

@@ -64,7 +64,7 @@ def wrong_cpu_refused(cases):
         artifact = compile_model(fixture(SAMPLE).model, folder / "m.so", "--target=haswell")
         done = run(qemu, "-cpu", "Nehalem", DRIVER, artifact, 1, 1)
         assert done.returncode == 1 and "avx2" in done.stderr, f"exit {done.returncode}: {done.stderr}"
-    for target in json.loads(llmc("targets", "--json"))["targets"]:
+    for target in json.loads(llmc("targets", "--json")):
         with cases.case(f"{target['name']} compiles here, and runs or says what is missing"), scratch() as folder:
             golden = fixture(SAMPLE)
             artifact = compile_model(golden.model, folder / "m.so", *EXACT, f"--target={target['name']}")
@@ -74,7 +74,7 @@ def wrong_cpu_refused(cases):
                 assert done.returncode == 0 and done.stdout.split() == [str(golden.greedy[0])], done
             else:
                 assert done.returncode == 1 and done.stderr.startswith("error: "), done
-                missing = target.get("missing") or [target["arch"]]
+                missing = target["missing"] if target["arch"] == "x86-64" else [target["arch"]]
                 assert all(feature in done.stderr for feature in missing), f"{done.stderr} does not name {missing}"
 
 

@@ -37,6 +37,10 @@ Progress ProgressLine::callbacks() {
     int filled = now * width / 100;
     show(stage + " [" + std::string(filled, '#') + std::string(width - filled, ' ') + "] " + std::to_string(now) + " %");
   };
+  progress.warning = [this](llvm::StringRef text) {
+    clear();
+    fprintf(stderr, "warning: %s\n", text.str().c_str());
+  };
   return progress;
 }
 

@@ -41,19 +41,37 @@ llvm::Expected<WeightView> WeightView::create(WeightOp op, llvm::ArrayRef<InputF
     return llvm::createStringError(llvm::formatv("{0}: found {1} storage parts, expected {2}", view.symbol,
                                                  op.getStorage().size(), view.partCount));
   for (unsigned part = 0; part < view.partCount; ++part) {
-    llvm::Expected<int64_t> rowBytes = wq::rowBytes(view.elementType, view.rowLength, part);
-    if (!rowBytes) return llvm::createStringError(view.symbol + ": " + llvm::toString(rowBytes.takeError()));
+    llvm::Expected<uint64_t> expected = view.expectedBytes(part);
+    if (!expected) return llvm::createStringError(view.symbol + ": " + llvm::toString(expected.takeError()));
     auto bytes = bytesOf(view.symbol, llvm::cast<StorageAttr>(op.getStorage()[part]), files);
     if (!bytes) return bytes.takeError();
-    uint64_t expected = llvm::SaturatingMultiply<uint64_t>(view.storedRows, *rowBytes);
-    if (bytes->size() != expected)
+    if (bytes->size() != *expected)
       return llvm::createStringError(
-          llvm::formatv("{0}: found {1} bytes in storage part {2}, expected {3} ({4} rows of {5})", view.symbol,
-                        bytes->size(), part, expected, view.storedRows, *rowBytes));
+          llvm::formatv("{0}: found {1} bytes in storage part {2}, expected {3} ({4} rows of {5} elements)",
+                        view.symbol, bytes->size(), part, *expected, view.storedRows, view.rowLength));
     view.partBytes[part] = *bytes;
-    view.partRowBytes[part] = *rowBytes;
   }
+  if (view.isGathered())
+    if (llvm::Error error = wq::checkStored(view.stored()))
+      return llvm::createStringError(view.symbol + ": " + llvm::toString(std::move(error)));
   return view;
+}
+
+llvm::Expected<uint64_t> WeightView::expectedBytes(unsigned part) {
+  if (isGathered()) {
+    llvm::Expected<int64_t> bytes =
+        wq::gatheredPartBytes(llvm::cast<wq::EncodedType>(elementType), storedRows, rowLength, part);
+    if (!bytes) return bytes.takeError();
+    return uint64_t(*bytes);
+  }
+  llvm::Expected<int64_t> bytes = wq::rowBytes(elementType, rowLength, part);
+  if (!bytes) return bytes.takeError();
+  partRowBytes[part] = *bytes;
+  return llvm::SaturatingMultiply<uint64_t>(storedRows, *bytes);
+}
+
+wq::StoredWeight WeightView::stored() const {
+  return {llvm::cast<wq::EncodedType>(elementType), storedRows, rowLength, partBytes};
 }
 
 int64_t WeightView::storedRow(int64_t row) const {
@@ -99,7 +117,23 @@ void WeightView::copyRows(int64_t begin, int64_t count, uint8_t *out) const {
                       : gatherColumns<uint16_t>(stored, storedRows, rows, rowLength, out);
 }
 
+void WeightView::gatherRows(int64_t begin, int64_t count, uint8_t *out, std::vector<wq::RowParts> &rows) const {
+  std::vector<int64_t> which(count);
+  for (int64_t r = 0; r < count; ++r) which[r] = storedRow(begin + r);
+  wq::StoredWeight weight = stored();
+  wq::gatherRows(weight, which, out);
+  int64_t bytes = wq::gatheredRowBytes(weight.type, rowLength);
+  for (int64_t r = 0; r < count; ++r) rows.push_back(wq::gatheredRow(weight, out + r * bytes));
+}
+
 void WeightView::readRows(int64_t begin, int64_t count, float *out) const {
+  if (isGathered()) {
+    std::vector<uint8_t> gathered(count * wq::gatheredRowBytes(stored().type, rowLength));
+    std::vector<wq::RowParts> rows;
+    gatherRows(begin, count, gathered.data(), rows);
+    for (int64_t r = 0; r < count; ++r) wq::decodeRow(elementType, rowLength, rows[r], out + r * rowLength);
+    return;
+  }
   std::vector<uint8_t> copy(transposed ? count * partRowBytes[0] : 0);
   if (transposed) copyRows(begin, count, copy.data());
   for (int64_t r = 0; r < count; ++r) {

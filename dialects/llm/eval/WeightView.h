@@ -24,19 +24,26 @@ public:
   llvm::StringRef name() const { return symbol; }
   /// All bytes of the stored tensor, per part.
   llvm::ArrayRef<llvm::ArrayRef<uint8_t>> parts() const { return {partBytes.data(), partCount}; }
-  /// Bytes of one stored row of a part.
+  /// Bytes of one stored row of a part, unless isGathered().
   int64_t rowBytes(unsigned part) const { return partRowBytes[part]; }
 
   /// True if a row's elements are not adjacent: only copyRows and readRows serve then.
   bool isTransposed() const { return transposed; }
+  /// True if rows must be brought together (Codecs.h, gatherRows): only gatherRows and readRows serve then.
+  bool isGathered() const { return wq::isGathered(elementType); }
   /// Where row `row` of the weight is.
   wq::RowParts row(int64_t row) const;
   /// Floats: rows [begin, begin+count) in the stored type, to out[count][k].
   void copyRows(int64_t begin, int64_t count, uint8_t *out) const;
+  /// Gathered encodings: rows [begin, begin+count) to out[count][gatheredRowBytes], and where each of them is then.
+  void gatherRows(int64_t begin, int64_t count, uint8_t *out, std::vector<wq::RowParts> &rows) const;
   /// Any weight: rows [begin, begin+count) as f32, to out[count][k].
   void readRows(int64_t begin, int64_t count, float *out) const;
 
 private:
+  /// Bytes of a part of the stored rows; sets partRowBytes if rows are runs of bytes.
+  llvm::Expected<uint64_t> expectedBytes(unsigned part);
+  wq::StoredWeight stored() const;
   int64_t storedRow(int64_t row) const;
 
   std::string symbol;
@@ -44,8 +51,8 @@ private:
   int64_t numRows = 0, rowLength = 0, storedRows = 0, rowBegin = 0, interleavedHeads = 0;
   bool transposed = false;
   unsigned partCount = 0;
-  std::array<llvm::ArrayRef<uint8_t>, 3> partBytes;
-  std::array<int64_t, 3> partRowBytes = {};
+  std::array<llvm::ArrayRef<uint8_t>, wq::kMostParts> partBytes;
+  std::array<int64_t, wq::kMostParts> partRowBytes = {};
 };
 
 } // namespace llmc::llm

@@ -1,22 +1,19 @@
 #include "dialects/wq/codecs/Codecs.h"
 #include "dialects/wq/codecs/Block.h"
 #include "dialects/wq/codecs/Float.h"
+#include "dialects/wq/codecs/Gather.h"
 #include "dialects/wq/codecs/MatMulNBits.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace llmc::wq {
 namespace {
 
-/// By Encoding; null for what is no run of blocks.
-constexpr const BlockCodec *kBlockCodecs[] = {&kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ4_K, &kQ5_K, &kQ6_K, nullptr};
-static_assert(std::size(kBlockCodecs) == getMaxEnumValForEncoding() + 1);
+/// By Encoding; those after these are no runs of blocks.
+constexpr const BlockCodec *kBlockCodecs[] = {&kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ4_K, &kQ5_K, &kQ6_K};
 
-const BlockCodec *blockCodec(EncodedType encoded) { return kBlockCodecs[unsigned(encoded.getEncoding())]; }
-
-float scaleToFloat(ScaleType type, const void *scales, int64_t index) {
-  if (type == ScaleType::F32) return load<float>(scales, index);
-  uint16_t bits = load<uint16_t>(scales, index);
-  return type == ScaleType::F16 ? f16ToFloat(bits) : bf16ToFloat(bits);
+const BlockCodec *blockCodec(EncodedType encoded) {
+  unsigned index = unsigned(encoded.getEncoding());
+  return index < std::size(kBlockCodecs) ? kBlockCodecs[index] : nullptr;
 }
 
 NBitsRow nBitsRow(EncodedType e, const RowParts &row) { return {e.getBits(), e.getBlock(), row[0], row[2]}; }
@@ -56,8 +53,15 @@ void recodeNBits(EncodedType e, int64_t k, const RowParts &row, const SchemeRow<
 
 } // namespace
 
+float scaleToFloat(ScaleType type, const void *scales, int64_t index) {
+  if (type == ScaleType::F32) return load<float>(scales, index);
+  uint16_t bits = load<uint16_t>(scales, index);
+  return type == ScaleType::F16 ? f16ToFloat(bits) : bf16ToFloat(bits);
+}
+
 unsigned partCount(mlir::Type element) {
   auto encoded = mlir::dyn_cast<EncodedType>(element);
+  if (isGathered(element)) return gatherCodec(encoded)->partCount(encoded);
   if (!encoded || encoded.getEncoding() != Encoding::MatMulNBits) return 1;
   return encoded.getZeroPoints() ? 3 : 2;
 }
@@ -86,13 +90,13 @@ void decodeRow(mlir::Type element, int64_t k, const RowParts &row, float *out) {
   if (element.isBF16()) return decodeBf16(row[0], k, out);
   auto encoded = mlir::cast<EncodedType>(element);
   if (const BlockCodec *codec = blockCodec(encoded)) return codec->decode(row[0], k / codec->elements, out);
-  decodeNBits(encoded, k, row, out);
+  isGathered(encoded) ? decodeGathered(encoded, k, row, out) : decodeNBits(encoded, k, row, out);
 }
 
 void recodeRow(EncodedType encoded, int64_t k, const RowParts &row, const SchemeRow<uint8_t> &out) {
   if (const BlockCodec *codec = blockCodec(encoded))
     return codec->recode(row[0], k / codec->elements, out.codes, out.scales, out.offsets);
-  recodeNBits(encoded, k, row, out);
+  isGathered(encoded) ? recodeGathered(encoded, k, row, out) : recodeNBits(encoded, k, row, out);
 }
 
 int64_t scaleBytes(SchemeAttr scheme) { return scheme.getScale() == ScaleType::F32 ? 4 : 2; }

@@ -9,18 +9,42 @@
 namespace llmc::wq {
 
 /// Where one row of a weight is, in each of its storage parts (LlmOps.td, `storage`; `!wq.encoded` lists the parts of
-/// each encoding). Absent parts are null. Any alignment.
-using RowParts = std::array<const uint8_t *, 3>;
+/// each encoding). Absent parts are null. Any alignment. Of a gathered row: see gatheredRow().
+using RowParts = std::array<const uint8_t *, 4>;
 
+/// The most storage parts that a weight has.
+inline constexpr unsigned kMostParts = 5;
 /// Number of storage parts of a weight with this element type: 1 for floats and GGUF encodings.
 unsigned partCount(mlir::Type element);
 /// Bytes of one row of k elements in a part; fails if the type is neither f16, bf16, f32 nor an encoding, or if k is
-/// not a whole number of the encoding's blocks.
+/// not a whole number of the encoding's blocks. Not for gathered encodings.
 llvm::Expected<int64_t> rowBytes(mlir::Type element, int64_t k, unsigned part);
 
 /// One row to values: out[0..k). Bit for bit ggml's values for GGUF encodings; f32 (code - zero) * scale for
-/// MatMulNBits. rowBytes() must have accepted (element, k).
+/// MatMulNBits and the integer encodings of Hugging Face, level * absmax for nf4. rowBytes() or gatheredPartBytes() must
+/// have accepted (element, k).
 void decodeRow(mlir::Type element, int64_t k, const RowParts &row, float *out);
+
+/// A stored weight of n rows in a gathered encoding: all bytes of each of its parts.
+struct StoredWeight {
+  EncodedType type;
+  int64_t n = 0, k = 0;
+  std::array<llvm::ArrayRef<uint8_t>, kMostParts> parts;
+};
+/// Whether rows of this type are spread over their parts (gptq, awq, compressed_tensors, nf4), so that gatherRows()
+/// must bring them together before decodeRow() or recodeRow(). Other rows are runs of bytes.
+bool isGathered(mlir::Type element);
+/// Bytes of a part; fails if the encoding has no such parameters, n or k. n, k > 0.
+llvm::Expected<int64_t> gatheredPartBytes(EncodedType type, int64_t n, int64_t k, unsigned part);
+/// Checks the values that others are looked up by (group indices). Parts have their sizes.
+llvm::Error checkStored(const StoredWeight &weight);
+/// Bytes of one gathered row.
+int64_t gatheredRowBytes(EncodedType type, int64_t k);
+/// Stored row rows[i] to out + i * gatheredRowBytes().
+void gatherRows(const StoredWeight &weight, llvm::ArrayRef<int64_t> rows, uint8_t *out);
+/// The parts of a gathered row: codes u8 [k]; scales [groups]; zero points u8 [groups]; what all rows share (group
+/// indices, or the levels of nf4). They refer to `row` and to the weight's bytes.
+RowParts gatheredRow(const StoredWeight &weight, const uint8_t *row);
 
 /// Scales (and offsets) of a row of k elements: ceil(k / group).
 inline int64_t groupCount(SchemeAttr scheme, int64_t k) { return (k + scheme.getGroup() - 1) / scheme.getGroup(); }
@@ -34,7 +58,10 @@ template <typename Byte> struct SchemeRow {
   Byte *codes, *scales, *offsets;
 };
 
-/// One encoded row to exactScheme(encoded), losing nothing.
+/// Scale `index` of an array of them.
+float scaleToFloat(ScaleType type, const void *scales, int64_t index);
+
+/// One encoded row to exactScheme(encoded), which must be an integer scheme, losing nothing.
 void recodeRow(EncodedType encoded, int64_t k, const RowParts &row, const SchemeRow<uint8_t> &out);
 
 /// Round-to-nearest (WqOps.td, wq.quantize) of x[0..k). A last group shorter than scheme.group is quantised by itself.

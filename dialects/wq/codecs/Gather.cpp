@@ -5,20 +5,24 @@ namespace {
 
 std::string nameOf(EncodedType type) { return stringifyEncoding(type.getEncoding()).str(); }
 
-/// What every gathered encoding needs of its parameters and its row length.
-llvm::Error checkGroups(EncodedType type, int64_t k) {
-  bool fourOnly = type.getEncoding() == Encoding::Awq || type.getEncoding() == Encoding::Nf4;
-  if (type.getBits() != 4 && (fourOnly || type.getBits() != 8))
-    return llvm::createStringError(nameOf(type) + ": found " + std::to_string(type.getBits()) + " bits, expected " +
-                                   (fourOnly ? "4" : "4 or 8"));
+/// What every gathered encoding needs of its parameters and its sizes.
+llvm::Error check(EncodedType type, int64_t n, int64_t k) {
+  auto fail = [&](const std::string &found, const std::string &expected) {
+    return llvm::createStringError(nameOf(type) + ": found " + found + ", expected " + expected);
+  };
+  bool isAwq = type.getEncoding() == Encoding::Awq, isNf4 = type.getEncoding() == Encoding::Nf4;
+  if (type.getBits() != 4 && (isAwq || isNf4 || type.getBits() != 8))
+    return fail(std::to_string(type.getBits()) + " bits", isAwq || isNf4 ? "4" : "4 or 8");
   if (type.getBlock() < 16 || type.getBlock() % 16)
-    return llvm::createStringError(nameOf(type) + ": found groups of " + std::to_string(type.getBlock()) +
-                                   ", expected a multiple of 16");
-  // Codes are whole words along k, or whole blocks of nf4: its blocks run on from row to row.
-  int64_t unit = type.getEncoding() == Encoding::Nf4 ? type.getBlock() : 8;
-  if (k % unit)
-    return llvm::createStringError(nameOf(type) + ": found rows of " + std::to_string(k) +
-                                   " elements, expected a multiple of " + std::to_string(unit));
+    return fail("groups of " + std::to_string(type.getBlock()), "a multiple of 16");
+  if ((isNf4 && type.getZeroPoints()) || ((isNf4 || isAwq) && type.getActOrder()) || (!isNf4 && type.getNested()))
+    return fail("a parameter of another encoding", "none");
+  if (isNf4 && type.getScale() != ScaleType::F32) return fail("a 16-bit scale", "f32");
+  // Codes are whole words along k. Blocks of nf4 run on from row to row: whole ones here.
+  int64_t unit = isNf4 ? type.getBlock() : 8;
+  if (k % unit) return fail("rows of " + std::to_string(k) + " elements", "a multiple of " + std::to_string(unit));
+  constexpr int64_t kMostElements = int64_t(1) << 56; // sizes of parts do not overflow
+  if (n > kMostElements / k) return fail(std::to_string(n) + " rows", "at most " + std::to_string(kMostElements / k));
   return llvm::Error::success();
 }
 
@@ -64,13 +68,13 @@ bool isGathered(mlir::Type element) {
 }
 
 llvm::Expected<int64_t> gatheredPartBytes(EncodedType type, int64_t n, int64_t k, unsigned part) {
-  if (llvm::Error error = checkGroups(type, k)) return error;
+  if (llvm::Error error = check(type, n, k)) return error;
   return gatherCodec(type)->partBytes(type, n, k, part);
 }
 
 llvm::Error checkStored(const StoredWeight &weight) {
   if (!weight.type.getActOrder()) return llvm::Error::success();
-  const uint8_t *indices = weight.parts[gatherCodec(weight.type)->groupIndexPart + weight.type.getZeroPoints()].data();
+  const uint8_t *indices = weight.parts[sharedPart(weight.type)].data();
   int64_t groups = groupsOf(weight.type, weight.k);
   for (int64_t i = 0; i < weight.k; ++i)
     if (int32_t group = load<int32_t>(indices, i); group < 0 || group >= groups)
@@ -89,16 +93,14 @@ void gatherRows(const StoredWeight &weight, llvm::ArrayRef<int64_t> rows, uint8_
 
 RowParts gatheredRow(const StoredWeight &weight, const uint8_t *row) {
   GatheredRow at(weight.type, weight.k, const_cast<uint8_t *>(row));
-  const GatherCodec &codec = *gatherCodec(weight.type);
   RowParts parts = {at.codes, at.scales, weight.type.getZeroPoints() ? at.zeros : nullptr};
-  if (codec.tablePart) parts[3] = weight.parts[codec.tablePart].data();
-  if (weight.type.getActOrder())
-    parts[3] = weight.parts[codec.groupIndexPart + weight.type.getZeroPoints()].data();
+  if (weight.type.getActOrder() || weight.type.getEncoding() == Encoding::Nf4)
+    parts[3] = weight.parts[sharedPart(weight.type)].data();
   return parts;
 }
 
 void decodeGathered(EncodedType type, int64_t k, const RowParts &row, float *out) {
-  if (gatherCodec(type)->tablePart) return decodeTable(type, k, row, out);
+  if (type.getEncoding() == Encoding::Nf4) return decodeTable(type, k, row, out);
   if (type.getActOrder()) return decodeActOrder(type, k, row, out);
   dequantiseRow(codeScheme(type), k, {row[0], row[1], row[2]}, out);
 }

@@ -14,11 +14,9 @@ struct GatheredRow {
 
 struct GatherCodec {
   unsigned (*partCount)(EncodedType type);
-  /// Of a weight of n rows, whose type and k are valid: checkGroups() accepted them.
+  /// Of a weight of n rows; type, n and k are valid (gatheredPartBytes() checked them).
   int64_t (*partBytes)(EncodedType type, int64_t n, int64_t k, unsigned part);
   void (*gather)(const StoredWeight &weight, llvm::ArrayRef<int64_t> rows, uint8_t *out);
-  unsigned groupIndexPart; // which part is g_idx, if the type has act_order
-  unsigned tablePart;      // which part holds the values of the codes; 0: codes are integers
 };
 
 extern const GatherCodec kGptq, kAwq, kCompressedTensors, kNf4;
@@ -28,6 +26,11 @@ const GatherCodec *gatherCodec(EncodedType type);
 
 inline int64_t groupsOf(EncodedType type, int64_t k) { return (k + type.getBlock() - 1) / type.getBlock(); }
 inline int64_t scaleBytesOf(EncodedType type) { return type.getScale() == ScaleType::F32 ? 4 : 2; }
+
+/// decodeRow and recodeRow of a gathered row.
+void decodeGathered(EncodedType type, int64_t k, const RowParts &row, float *out);
+void recodeGathered(EncodedType type, int64_t k, const RowParts &row, const SchemeRow<uint8_t> &out);
+
 /// Words that hold `count` codes.
 inline int64_t wordsOf(EncodedType type, int64_t count) { return (count * type.getBits() + 31) / 32; }
 
@@ -48,6 +51,9 @@ inline int64_t unpackWord(uint32_t word, int64_t bits, uint8_t *out) {
   store((x | x << 4) & 0x0f0f0f0f0f0f0f0f, out);
   return 8;
 }
+
+/// The part that all rows share: group indices, or the table of nf4.
+inline unsigned sharedPart(EncodedType type) { return 2 + type.getZeroPoints(); }
 
 /// Parts of the integer encodings: codes, scales, zero points if any, group indices if in act order.
 inline unsigned groupedPartCount(EncodedType type) { return 2 + type.getZeroPoints() + type.getActOrder(); }

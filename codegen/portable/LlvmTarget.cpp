@@ -1,4 +1,4 @@
-#include "compiler/LlvmTarget.h"
+#include "codegen/portable/LlvmTarget.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/TargetParser/Triple.h"

@@ -1,0 +1,81 @@
+#include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Reference.h"
+#include "tools/llmc-kernel/Case.h"
+#include <cmath>
+#include <cstring>
+
+namespace llmc::tool {
+namespace {
+
+class MatmulCase : public Case {
+public:
+  MatmulCase(const MatmulDesc &d, const Shape &shape, bool forTiming)
+      : d(d), rows(shape.rows), copies(forTiming ? kUncachedBytes / d.w.bytes(d.n, d.k) + 1 : 1),
+        weights(copies * d.w.bytes(d.n, d.k)), x(rows * d.xStride), y(rows * d.yStride) {
+    std::mt19937 random(1);
+    packRandom(d.w, d.n, d.k, weights.as(), random);
+    for (int64_t i = 1; i < copies; ++i) memcpy(weights.as(i * bytesOf()), weights.as(), size_t(bytesOf()));
+    Buffer plain(rows * rowStride(RowFormat::F32, d.k));
+    fillRows(d.x == RowFormat::F32 ? x : plain, rows, d.x == RowFormat::F32 ? d.xStride : rowStride(RowFormat::F32, d.k),
+             d.k, random);
+    for (int64_t r = 0; d.x == RowFormat::Q8 && r < rows; ++r)
+      quantiseRowQ8(plain.as<float>(r * rowStride(RowFormat::F32, d.k)), d.k, x.as(r * d.xStride));
+  }
+
+  Deviation check(llmc_kernel_fn kernel) override {
+    Buffer expected(rows * d.yStride);
+    llmc_matmul_args args = arguments(0);
+    kernel(&args);
+    args.y = expected.as<float>();
+    referenceMatmul(d, &args);
+    // Two sums of k products, each rounded k times, against the largest result: those of all products are larger.
+    double scale = magnitude(expected, rows, d.yStride, d.n);
+    return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale, 2 * double(d.k) * 0x1p-24};
+  }
+
+  void run(llmc_kernel_fn kernel) override {
+    llmc_matmul_args args = arguments(next++ % copies);
+    kernel(&args);
+  }
+  double bytes() const override { return double(bytesOf()); }
+  double operations() const override { return 2.0 * double(rows) * double(d.n) * double(d.k); }
+
+private:
+  static constexpr int64_t kUncachedBytes = int64_t(512) << 20;
+  int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
+  llmc_matmul_args arguments(int64_t copy) const {
+    return {.begin = 0, .end = roundUp(d.n, kPanel) / kPanel, .rows = rows, .x = x.as(),
+            .w = weights.as(copy * bytesOf()), .bias = nullptr, .y = y.as<float>()};
+  }
+  const MatmulDesc d;
+  const int64_t rows, copies;
+  int64_t next = 0;
+  Buffer weights, x, y;
+};
+
+} // namespace
+
+template <> std::vector<MatmulDesc> descriptors<MatmulDesc>(const Shape &shape) {
+  std::vector<MatmulDesc> all;
+  for (WeightKind kind : {WeightKind::I4, WeightKind::I8, WeightKind::F16, WeightKind::BF16, WeightKind::F32})
+    for (RowFormat x : {RowFormat::Q8, RowFormat::F32}) {
+      bool integer = kind == WeightKind::I4 || kind == WeightKind::I8;
+      if (!integer && x == RowFormat::Q8) continue;
+      MatmulDesc d{.n = shape.n, .k = shape.k, .x = x, .minRows = shape.rows, .maxRows = shape.rows};
+      d.w = integer ? WeightFormat{kind, shape.group, shape.scale, shape.offset} : WeightFormat{.kind = kind};
+      d.xStride = rowStride(x, shape.k), d.yStride = rowStride(RowFormat::F32, roundUp(shape.n, kPanel));
+      all.push_back(d);
+    }
+  return all;
+}
+
+std::unique_ptr<Case> makeCase(const MatmulDesc &desc, const Shape &shape, bool forTiming) {
+  return std::make_unique<MatmulCase>(desc, shape, forTiming);
+}
+
+std::string describe(const MatmulDesc &d) {
+  return d.w.name() + (d.x == RowFormat::Q8 ? " x q8, " : " x f32, ") + std::to_string(d.n) + " x " +
+         std::to_string(d.k);
+}
+
+} // namespace llmc::tool
