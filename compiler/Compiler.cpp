@@ -31,13 +31,16 @@ public:
       : handler(&context, [this](Diagnostic &d) {
           if (d.getSeverity() != DiagnosticSeverity::Error) return;
           if (!text.empty()) text += "\n";
-          if (auto name = dyn_cast<NameLoc>(d.getLocation())) text += name.getName().str() + ": ";
-          text += d.str();
+          std::string message = d.str();
+          if (auto name = dyn_cast<NameLoc>(d.getLocation()); name && !StringRef(message).contains(name.getName()))
+            text += name.getName().str() + ": ";
+          text += message;
         }) {}
   llvm::Error explain(llvm::Error error, const std::string &path) {
     if (!error) return error;
     std::string message = llvm::toString(std::move(error));
-    return llvm::createStringError(path + ": " + (text.empty() ? message : text));
+    if (!text.empty()) message = text;
+    return llvm::createStringError(StringRef(message).starts_with(path + ":") ? message : path + ": " + message);
   }
 
 private:

@@ -10,11 +10,12 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 TEST = Path(__file__).resolve().parent
-BUILD = Path(os.environ.get("LLMC_BUILD", TEST.parent / "build"))
+BUILD = Path(os.environ.get("LLMC_BUILD", TEST.parent / "build")).resolve()
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 SUITE_SECONDS = 900
 LIT = "/usr/lib/llvm-22/bin/lit"
@@ -25,13 +26,13 @@ def stream(command, seconds=SUITE_SECONDS):
     lines = []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                text=True, errors="replace", cwd=TEST.parent)
-    deadline = time.monotonic() + seconds
+    watchdog = threading.Timer(seconds, process.kill)
+    watchdog.start()
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
         if not COUNTS.match(lines[-1]):
             print("  " + lines[-1], flush=True)
-        if time.monotonic() > deadline:
-            process.kill()
+    watchdog.cancel()
     return process.wait(), lines
 
 
@@ -152,7 +153,11 @@ def main():
     for name in names:
         print(f"== {name}", flush=True)
         start = time.monotonic()
-        counts = SUITES[name]()
+        try:
+            counts = SUITES[name]()
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            print(f"  FAIL {name}: {problem}")
+            counts = (0, 1, 0)
         totals = tuple(map(sum, zip(totals, counts)))
         print("   {}: {} ok, {} bad, {} left out, {:.0f} s".format(name, *counts, time.monotonic() - start), flush=True)
     print("{} passed, {} failed, {} skipped".format(*totals))

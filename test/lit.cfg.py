@@ -15,6 +15,7 @@ config.substitutions += [
     ("%llmc-opt", os.path.join(config.llmc_bin, "llmc-opt")),
     ("%llmc-kernel", os.path.join(config.llmc_bin, "llmc-kernel")),
     ("%llmc", os.path.join(config.llmc_bin, "llmc")),
+    ("%status", "sh " + os.path.join(config.test_source_root, "tools", "Inputs", "status.sh")),
     ("%data", os.path.join(config.test_source_root, "data")),
 ]
 # The plain names work as well: our tools, then FileCheck, not and count of this LLVM.

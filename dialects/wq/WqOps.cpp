@@ -58,6 +58,7 @@ SchemeAttr exactScheme(EncodedType e) {
   case Encoding::GptqV2:
   case Encoding::Awq:
   case Encoding::CompressedTensors:
+  case Encoding::OnnxBlocks:
     if (e.getActOrder()) break; // the groups of k are no runs
     return scheme(e.getBits() == 4 ? Kind::I4 : Kind::I8, e.getBlock(), e.getScale(),
                   e.getZeroPoints() ? Offset::ZeroPoint : Offset::None);

@@ -62,7 +62,8 @@ def Wq_Encoding : I32EnumAttr<"Encoding", "bytes of a weight as a file has them"
     I32EnumAttrCase<"Q5_K", 6, "q5_k">, I32EnumAttrCase<"Q6_K", 7, "q6_k">,
     I32EnumAttrCase<"MatMulNBits", 8, "matmul_nbits">, I32EnumAttrCase<"Gptq", 9, "gptq">,
     I32EnumAttrCase<"GptqV2", 10, "gptq_v2">, I32EnumAttrCase<"Awq", 11, "awq">,
-    I32EnumAttrCase<"CompressedTensors", 12, "compressed_tensors">, I32EnumAttrCase<"Nf4", 13, "nf4">]> {
+    I32EnumAttrCase<"CompressedTensors", 12, "compressed_tensors">, I32EnumAttrCase<"Nf4", 13, "nf4">,
+    I32EnumAttrCase<"OnnxBlocks", 14, "onnx_blocks">]> {
   let cppNamespace = "::llmc::wq"; let genSpecializedAttr = 0;
 }
 
@@ -86,6 +87,9 @@ def Wq_EncodedType : Wq_Type<"Encoded", "encoded"> {
     - nf4 (bitsandbytes): weight u8 [N][K/2], high nibble first; absmax [N][K/block]; quant_map f32 [16]. absmax is f32,
       or if `nested` u8 with nested_absmax f32 and nested_quant_map f32 [256]:
       nested_quant_map[absmax] * nested_absmax[one per 256 blocks] + `nested_offset`.
+    - onnx_blocks (DequantizeLinear and com.microsoft GatherBlockQuantized, no words): codes [N][K]; scales [N][G]; if
+      `zero_points` zero points [N][G]; if `transposed` [K][N] and [G][N]. Codes and zero points of 4 bits are two a
+      byte, low first, rows without padding; if `is_signed` both are in two's complement, 8 (or 128) less.
     Without zero points the zero is 8 or 128. No integer scheme holds `act_order` or nf4 exactly: theirs is f32.
   }];
   let parameters = (ins EnumParameter<Wq_Encoding>:$encoding, DefaultValuedParameter<"int64_t", "0">:$bits,
@@ -94,10 +98,16 @@ def Wq_EncodedType : Wq_Type<"Encoded", "encoded"> {
                     DefaultValuedParameter<"bool", "false">:$zero_points,
                     DefaultValuedParameter<"bool", "false">:$act_order,
                     DefaultValuedParameter<"bool", "false">:$nested,
-                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$nested_offset);
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$nested_offset,
+                    DefaultValuedParameter<"bool", "false">:$is_signed,
+                    DefaultValuedParameter<"bool", "false">:$transposed);
   let builders = [TypeBuilder<(ins "::llmc::wq::Encoding":$encoding, "int64_t":$bits, "int64_t":$block,
                                    "::llmc::wq::ScaleType":$scale, "bool":$zero_points), [{
-    return $_get($_ctxt, encoding, bits, block, scale, zero_points, false, false, ::llmc::F32());
+    return $_get($_ctxt, encoding, bits, block, scale, zero_points, false, false, ::llmc::F32(), false, false);
+  }]>, TypeBuilder<(ins "::llmc::wq::Encoding":$encoding, "int64_t":$bits, "int64_t":$block,
+                        "::llmc::wq::ScaleType":$scale, "bool":$zero_points, "bool":$act_order, "bool":$nested,
+                        "::llmc::F32":$nested_offset), [{
+    return $_get($_ctxt, encoding, bits, block, scale, zero_points, act_order, nested, nested_offset, false, false);
   }]>];
   let assemblyFormat = "`<` struct(params) `>`";
 }

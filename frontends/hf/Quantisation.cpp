@@ -100,8 +100,7 @@ void readAutoRound(llvm::StringRef file, Fields &fields, Quantisation &out) {
 }
 
 void readCompressedWeights(Fields &fields, Quantisation &out) {
-  if (std::string type = fields.text("type", "int"); type != "int")
-    fields.fail("type", "'" + type + "'", "int", kHint);
+  if (std::string type = fields.text("type", "int"); type != "int") fields.fail("type", "'" + type + "'", "int", kHint);
   std::string strategy = fields.text("strategy", "group");
   if (strategy != "group" && strategy != "channel")
     fields.fail("strategy", "'" + strategy + "'", "group or channel", kHint);
@@ -179,7 +178,8 @@ llvm::Expected<std::optional<Quantisation>> readQuantisation(llvm::StringRef fil
       method->read(file, fields, result);
     else
       fields.fail("quant_method", "'" + result.method + "'",
-                  "one of: " + llvm::join(llvm::map_range(kMethods, [](const Method &m) { return m.name.str(); }), ", "),
+                  "one of: " +
+                      llvm::join(llvm::map_range(kMethods, [](const Method &m) { return m.name.str(); }), ", "),
                   kHint);
     if (llvm::Error error = fields.takeError()) return error;
     return result;

@@ -15,15 +15,14 @@ struct GroupedLayout {
   bool isTransposed; // scales and zero points are [groups, n], not [n, groups]
 };
 
-constexpr GroupedLayout kGptqLayout = {".qweight", ".scales", ".qzeros", ".g_idx",
-                                       [](int64_t n, int64_t k, int64_t perWord) { return Shape{k / perWord, n}; },
-                                       true};
-constexpr GroupedLayout kAwqLayout = {".qweight", ".scales", ".qzeros", "",
-                                      [](int64_t n, int64_t k, int64_t perWord) { return Shape{k, n / perWord}; },
-                                      true};
-constexpr GroupedLayout kCompressedLayout = {
-    ".weight_packed", ".weight_scale", ".weight_zero_point", ".weight_g_idx",
-    [](int64_t n, int64_t k, int64_t perWord) { return Shape{n, k / perWord}; }, false};
+Shape gptqCodes(int64_t n, int64_t k, int64_t perWord) { return {k / perWord, n}; }
+Shape awqCodes(int64_t n, int64_t k, int64_t perWord) { return {k, n / perWord}; }
+Shape compressedCodes(int64_t n, int64_t k, int64_t perWord) { return {n, k / perWord}; }
+
+constexpr GroupedLayout kGptqLayout = {".qweight", ".scales", ".qzeros", ".g_idx", gptqCodes, true};
+constexpr GroupedLayout kAwqLayout = {".qweight", ".scales", ".qzeros", "", awqCodes, true};
+constexpr GroupedLayout kCompressedLayout = {".weight_packed", ".weight_scale", ".weight_zero_point",
+                                             ".weight_g_idx",  compressedCodes, false};
 
 const GroupedLayout &layoutOf(wq::Encoding encoding) {
   if (encoding == wq::Encoding::Awq) return kAwqLayout;
@@ -71,11 +70,9 @@ public:
   wq::EncodedType read() {
     int64_t perWord = 32 / bits;
     if (k % 8 || group % 16)
-      return parts.fail("", llvm::Twine(k) + " inputs in groups of " + llvm::Twine(group),
-                        "multiples of 8 and of 16"),
-             nullptr;
+      parts.fail("", llvm::Twine(k) + " inputs in groups of " + llvm::Twine(group), "multiples of 8 and of 16");
     if (layout.isTransposed && n % perWord)
-      return parts.fail("", llvm::Twine(n) + " outputs", "a multiple of " + llvm::Twine(perWord)), nullptr;
+      parts.fail("", llvm::Twine(n) + " outputs", "a multiple of " + llvm::Twine(perWord));
     groups = (k + group - 1) / group;
     parts.add(layout.codes, layout.codeShape(n, k, perWord), {"I32"});
     Place scales = parts.add(layout.scales, byGroup(n), kFloats);
@@ -208,8 +205,7 @@ wq::EncodedType readNf4(Parts &parts, int64_t n, int64_t k) {
 bool isQuantised(TensorReader &reader, const Quantisation &config, const std::string &module) {
   std::string marker = module + markerOf(config.encoding);
   if (!reader.has(marker)) return false;
-  if (config.layer(module).isPlain())
-    reader.fail(marker, "a tensor", "a plain weight, as extra_config says 16 bits");
+  if (config.layer(module).isPlain()) reader.fail(marker, "a tensor", "a plain weight, as extra_config says 16 bits");
   if (config.encoding != wq::Encoding::Nf4 && reader.has(module + ".weight"))
     reader.fail(marker, "a quantised weight beside " + module + ".weight", "one of them");
   return true;

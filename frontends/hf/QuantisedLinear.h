@@ -9,9 +9,9 @@ namespace llmc::hf {
 /// that the config calls plain, are errors of `reader`.
 bool isQuantised(TensorReader &reader, const Quantisation &config, const std::string &module);
 
-/// The weight [n, k] of `module`, which isQuantised(). Names, dtypes, shapes and the values that others are looked up by
-/// are checked. Group indices that are in order and zero points that are all the middle code are left out: the weight
-/// is then what it would be without them.
+/// The weight [n, k] of `module`, which isQuantised(). Names, dtypes, shapes and the values that others are looked up
+/// by are checked. Group indices that are in order and zero points that are all the middle code are left out: the
+/// weight is then what it would be without them.
 llm::DecoderWeight readQuantised(TensorReader &reader, const Quantisation &config, const std::string &module, int64_t n,
                                  int64_t k);
 

@@ -145,6 +145,10 @@ llm::WeightOp weightOf(Value value) {
   return get ? SymbolTable::lookupNearestSymbolFrom<llm::WeightOp>(get, get.getWeightAttr()) : llm::WeightOp();
 }
 
+wq::ScaleType scaleTypeOf(Type element) {
+  return element.isF16() ? wq::ScaleType::F16 : element.isBF16() ? wq::ScaleType::BF16 : wq::ScaleType::F32;
+}
+
 llm::OnnxTensorOp floatTensor(Value value, int64_t rank) {
   auto tensor = value ? value.getDefiningOp<llm::OnnxTensorOp>() : llm::OnnxTensorOp();
   if (!tensor) return {};

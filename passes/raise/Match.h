@@ -60,6 +60,8 @@ struct WeightSpec {
 mlir::Value makeWeight(mlir::PatternRewriter &rewriter, mlir::Operation *at, const WeightSpec &spec);
 /// The symbol of an llm.get_weight.
 llm::WeightOp weightOf(mlir::Value value);
+/// The type of scales with this element type: F32, F16 or BF16.
+wq::ScaleType scaleTypeOf(mlir::Type element);
 /// The initialiser behind a value if it has floats (F32, F16, BF16) and this rank, else null.
 llm::OnnxTensorOp floatTensor(mlir::Value value, int64_t rank);
 /// The value of such a vector (a norm's weight, a bias) before `node`.

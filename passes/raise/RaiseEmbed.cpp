@@ -1,4 +1,4 @@
-#include "passes/raise/Match.h"
+#include "passes/raise/BlockedWeight.h"
 #include "passes/raise/Raise.h"
 
 namespace llmc {
@@ -42,38 +42,52 @@ struct RaiseGather : OpRewritePattern<llm::OnnxNodeOp> {
   }
 };
 
-/// com.microsoft GatherBlockQuantized of UINT8 data: rows of codes with a scale for each block, as MatMulNBits has
-/// them.
+/// com.microsoft GatherBlockQuantized: rows of codes with a scale for each block, packed in UINT8 as MatMulNBits has
+/// them or of another type as DequantizeLinear has them.
 struct RaiseGatherBlockQuantized : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
     if (!isNode(node, "GatherBlockQuantized", kMicrosoft)) return failure();
     if (!isTokens(node.getInputs()[1])) return rewriter.notifyMatchFailure(node, "the indices are not the tokens");
-    if (intAttr(node, "gather_axis", 0) != 0 || intAttr(node, "quantize_axis", 1) == 0)
+    int64_t quantizeAxis = intAttr(node, "quantize_axis", 1);
+    if (intAttr(node, "gather_axis", 0) != 0 || (quantizeAxis != 1 && quantizeAxis != -1))
       return rewriter.notifyMatchFailure(node, "expected gather_axis 0 and quantize_axis 1");
-    if (operand(node, 3)) return rewriter.notifyMatchFailure(node, "a quantised table with zero points");
     auto codes = node.getInputs()[0].getDefiningOp<llm::OnnxTensorOp>();
+    if (!codes) return rewriter.notifyMatchFailure(node, "the table is not an initialiser");
+    std::string reason;
+    bool packed = codes.getType().getElementType().isUnsignedInteger(8);
+    std::optional<WeightSpec> spec = packed ? packedTable(node, codes, reason)
+                                            : blockedWeight({codes, node.getInputs()[2], operand(node, 3),
+                                                             intAttr(node, "block_size", 128), /*transposed=*/false},
+                                                            "", reason);
+    if (!spec) return rewriter.notifyMatchFailure(node, reason);
+    replaceByEmbed(rewriter, node, node.getInputs()[1], *spec);
+    return success();
+  }
+
+private:
+  static std::optional<WeightSpec> packedTable(llm::OnnxNodeOp node, llm::OnnxTensorOp codes, std::string &reason) {
+    auto refuse = [&](const Twine &why) {
+      reason = why.str();
+      return std::nullopt;
+    };
+    if (operand(node, 3)) return refuse("a packed table with zero points");
     llm::OnnxTensorOp scales = floatTensor(node.getInputs()[2], 2);
-    if (!codes || !scales) return rewriter.notifyMatchFailure(node, "the table and scales are not initialisers");
-    auto type = cast<RankedTensorType>(codes.getType());
+    if (!scales) return refuse("the scales are not an initialiser of 2 axes");
+    auto type = cast<RankedTensorType>(codes.getType()), scaleType = cast<RankedTensorType>(scales.getType());
     int64_t bits = intAttr(node, "bits", 4), block = intAttr(node, "block_size", 128);
-    if (!type.getElementType().isUnsignedInteger(8))
-      return rewriter.notifyMatchFailure(node, "a table of codes in two's complement (INT4), expected UINT8");
     int64_t columns = type.getDimSize(1) * (8 / bits);
-    auto scaleType = cast<RankedTensorType>(scales.getType());
     if (block > 256 || columns % block || scaleType.getDimSize(0) != type.getDimSize(0) ||
         scaleType.getDimSize(1) != columns / block)
-      return rewriter.notifyMatchFailure(node, "rows of " + Twine(columns) + " and blocks of " + Twine(block) +
-                                                   ", expected whole blocks of 256 at most with a scale each");
-    Type element = scaleType.getElementType();
-    auto scale = element.isF16() ? wq::ScaleType::F16 : element.isBF16() ? wq::ScaleType::BF16 : wq::ScaleType::F32;
+      return refuse("rows of " + Twine(columns) + " and blocks of " + Twine(block) +
+                    ", expected whole blocks of 256 at most with a scale each");
     WeightSpec spec;
     spec.name = weightName(codes.getName(), "");
-    auto encoded = wq::EncodedType::get(getContext(), wq::Encoding::MatMulNBits, bits, block, scale, false);
+    auto encoded = wq::EncodedType::get(node.getContext(), wq::Encoding::MatMulNBits, bits, block,
+                                        scaleTypeOf(scaleType.getElementType()), false);
     spec.type = RankedTensorType::get({type.getDimSize(0), columns}, encoded);
     spec.storage = {codes.getStorage(), scales.getStorage()};
-    replaceByEmbed(rewriter, node, node.getInputs()[1], spec);
-    return success();
+    return spec;
   }
 };
 

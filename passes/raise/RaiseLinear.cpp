@@ -1,4 +1,4 @@
-#include "passes/raise/Match.h"
+#include "passes/raise/BlockedWeight.h"
 #include "passes/raise/Raise.h"
 
 namespace llmc {
@@ -15,31 +15,58 @@ std::string nameOf(llm::OnnxNodeOp node) {
   return loc ? loc.getName().str() : "";
 }
 
-/// MatMul(x, W), W [K, N] an initialiser.
+/// DequantizeLinear(codes, scales, zero points) of [K, N] in blocks along K, or Transpose of it of [N, K].
+std::optional<WeightSpec> dequantised(llm::OnnxNodeOp matmul, Value w, std::string &reason) {
+  llm::OnnxNodeOp transpose = nodeOf(w, "Transpose");
+  llm::OnnxNodeOp node = nodeOf(transpose ? transpose.getInputs()[0] : w, "DequantizeLinear");
+  if (!node) {
+    reason = "the second operand is not a float initialiser [K, N]";
+    return std::nullopt;
+  }
+  int64_t axis = intAttr(node, "axis", 1), kAxis = transpose ? 1 : 0;
+  if (axis != kAxis && axis != kAxis - 2) {
+    reason = "DequantizeLinear along axis " + std::to_string(axis) + ", expected that of K, " + std::to_string(kAxis);
+    return std::nullopt;
+  }
+  if (intAttr(node, "output_dtype", 0)) {
+    reason = "DequantizeLinear with output_dtype, expected the type of the scales";
+    return std::nullopt;
+  }
+  return blockedWeight({node.getInputs()[0], node.getInputs()[1], operand(node, 2), intAttr(node, "block_size", 0),
+                        /*transposed=*/!transpose},
+                       nameOf(matmul), reason);
+}
+
+/// MatMul(x, W), W [K, N] an initialiser or dequantised.
 struct RaiseMatMul : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
     if (!isNode(node, "MatMul")) return failure();
     Value x = node.getInputs()[0], w = node.getInputs()[1];
-    if (nodeOf(w, "DequantizeLinear"))
-      return rewriter.notifyMatchFailure(node, "a MatMul of DequantizeLinear: codes are [K, N], expected the rows of "
-                                               "MatMulNBits; quantise without use_qdq");
-    llm::OnnxTensorOp tensor = floatTensor(w, 2);
-    if (!tensor) return rewriter.notifyMatchFailure(node, "the second operand is not a float initialiser [K, N]");
+    std::string reason;
+    std::optional<WeightSpec> spec = stored(node, w, reason);
+    if (!spec) return rewriter.notifyMatchFailure(node, reason);
     if (!isActivation(x))
       return rewriter.notifyMatchFailure(node, "the first operand is not [batch, tokens, K] of a known K");
-    auto stored = cast<RankedTensorType>(tensor.getType());
-    WeightSpec spec;
-    spec.name = weightName(tensor.getName(), nameOf(node));
-    spec.type = RankedTensorType::get({stored.getDimSize(1), stored.getDimSize(0)}, stored.getElementType());
-    spec.storage = {tensor.getStorage()};
-    spec.transposed = true;
-    Value weight = makeWeight(rewriter, node, spec), rows = toRows(rewriter, x);
-    auto type = rowsType(getContext(), spec.type.getDimSize(0));
+    Value weight = makeWeight(rewriter, node, *spec), rows = toRows(rewriter, x);
+    auto type = rowsType(getContext(), spec->type.getDimSize(0));
     Value y = llm::LinearOp::create(rewriter, node.getLoc(), type, rows, weight, Value());
     replaceByRows(rewriter, node.getResult(0), y);
     rewriter.eraseOp(node);
     return success();
+  }
+
+private:
+  static std::optional<WeightSpec> stored(llm::OnnxNodeOp node, Value w, std::string &reason) {
+    llm::OnnxTensorOp tensor = floatTensor(w, 2);
+    if (!tensor) return dequantised(node, w, reason);
+    auto type = cast<RankedTensorType>(tensor.getType());
+    WeightSpec spec;
+    spec.name = weightName(tensor.getName(), nameOf(node));
+    spec.type = RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, type.getElementType());
+    spec.storage = {tensor.getStorage()};
+    spec.transposed = true;
+    return spec;
   }
 };
 
@@ -72,8 +99,8 @@ struct RaiseMatMulNBits : OpRewritePattern<llm::OnnxNodeOp> {
     llm::OnnxTensorOp biasTensor = floatTensor(biasOperand, 1);
     if (biasOperand && !biasTensor) return rewriter.notifyMatchFailure(node, "the bias is not a float initialiser");
 
-    auto scale = element.isF16() ? wq::ScaleType::F16 : element.isBF16() ? wq::ScaleType::BF16 : wq::ScaleType::F32;
-    auto encoded = wq::EncodedType::get(getContext(), wq::Encoding::MatMulNBits, bits, block, scale, bool(zeros));
+    auto encoded = wq::EncodedType::get(getContext(), wq::Encoding::MatMulNBits, bits, block, scaleTypeOf(element),
+                                        bool(zeros));
     WeightSpec spec;
     spec.name = weightName(codes.getName(), nameOf(node));
     spec.type = RankedTensorType::get({intAttr(node, "N", 0), intAttr(node, "K", 0)}, encoded);

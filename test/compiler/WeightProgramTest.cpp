@@ -310,7 +310,7 @@ TEST_F(WeightProgram, WeightsThatDoNotFitTheirStorage) {
         2048);
   ASSERT_TRUE(parse());
   run();
-  EXPECT_EQ(message, "a: w: found 2048 bytes in storage part 0, expected 2080 (65 rows of 32)");
+  EXPECT_EQ(message, "a: w: found 2048 bytes in storage part 0, expected 2080 (65 rows of 8 elements)");
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 # The weight program: packed bytes, threads, memory, messages.
 add_executable(llmc_weights_test
+  ${CMAKE_CURRENT_LIST_DIR}/GatheredWeightTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/WeightMemoryTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/WeightProgramTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/WeightSinkTest.cpp

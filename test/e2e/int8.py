@@ -33,8 +33,9 @@ def divergence(golden, options):
 
 
 def check(cases, golden):
-    floats = not re.search(r"int\d|-q\d", golden.name)
-    options, how = (FORCED, "int4") if floats else (SAME, "keep")
+    config = golden.folder / "config.json"
+    quantised = re.search(r"int\d|-q\d", golden.name) or config.exists() and "quantization_config" in config.read_text()
+    options, how = (SAME, "keep") if quantised else (FORCED, "int4")
     with cases.case(f"{golden.name} {how}"):
         mean = divergence(golden, options)
         print(f"{golden.name} {how}: mean KL divergence {mean:.2g}")

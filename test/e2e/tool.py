@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("LLMC_BUILD", ROOT / "build"))
+BUILD = Path(os.environ.get("LLMC_BUILD", ROOT / "build")).resolve()
 BIN = BUILD / "bin"
 DATA = ROOT / "test" / "data"
 TIMEOUT = 120  # seconds; the slowest call of the fixtures takes under 2

@@ -11,11 +11,13 @@ public:
   ~ReadProbe();
   ReadProbe(const ReadProbe &) = delete;
   explicit operator bool() const { return data; } // false: there is no memory for it
-  /// Bytes per second that `threads` threads together read in one pass, each its own part; the best of `rounds`.
+  /// Bytes per second that `threads` threads together read in one pass, each its own part; the best of `rounds` passes
+  /// of every way of reading that this CPU has.
   double measure(int64_t threads, int rounds) const;
 
 private:
-  char *data;
+  void *base; // of the mapping
+  char *data; // in it, at a huge page; null without memory
   uint64_t size;
 };
 

@@ -21,8 +21,8 @@ unsigned partCount(mlir::Type element);
 llvm::Expected<int64_t> rowBytes(mlir::Type element, int64_t k, unsigned part);
 
 /// One row to values: out[0..k). Bit for bit ggml's values for GGUF encodings; f32 (code - zero) * scale for
-/// MatMulNBits and the integer encodings of Hugging Face, level * absmax for nf4. rowBytes() or gatheredPartBytes() must
-/// have accepted (element, k).
+/// MatMulNBits and the other integer encodings, level * absmax for nf4. rowBytes() or gatheredPartBytes()
+/// must have accepted (element, k).
 void decodeRow(mlir::Type element, int64_t k, const RowParts &row, float *out);
 
 /// A stored weight of n rows in a gathered encoding: all bytes of each of its parts.
@@ -31,7 +31,7 @@ struct StoredWeight {
   int64_t n = 0, k = 0;
   std::array<llvm::ArrayRef<uint8_t>, kMostParts> parts;
 };
-/// Whether rows of this type are spread over their parts (gptq, awq, compressed_tensors, nf4), so that gatherRows()
+/// Whether rows of this type are spread over their parts (all after matmul_nbits), so that gatherRows()
 /// must bring them together before decodeRow() or recodeRow(). Other rows are runs of bytes.
 bool isGathered(mlir::Type element);
 /// Bytes of a part; fails if the encoding has no such parameters, n or k. n, k > 0.

@@ -1,5 +1,6 @@
 // compressed-tensors, pack-quantized: weight_packed [N][K*bits/32] packed along K, code = value + 8 (or 128);
-// weight_scale [N][G]; weight_zero_point [N*bits/32][G] packed along N, with the same 8 (or 128) added; weight_g_idx [K].
+// weight_scale [N][G]; weight_zero_point [N*bits/32][G] packed along N, with the same 8 (or 128) added; weight_g_idx
+// [K].
 #include "dialects/wq/codecs/Gather.h"
 
 namespace llmc::wq {

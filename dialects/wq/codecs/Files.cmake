@@ -7,6 +7,7 @@ target_sources(llmc_dialects PRIVATE
   wq/codecs/Gptq.cpp
   wq/codecs/MatMulNBits.cpp
   wq/codecs/Nf4.cpp
+  wq/codecs/OnnxBlocks.cpp
   wq/codecs/Q4_0.cpp
   wq/codecs/Q4_1.cpp
   wq/codecs/Q4_K.cpp

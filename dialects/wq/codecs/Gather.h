@@ -1,5 +1,5 @@
-// Encodings of Hugging Face checkpoints: a row's codes, scales and zero points are scattered over the parts of the
-// weight, so rows are first brought together. One constant of this table type per file of this folder.
+// Encodings of Hugging Face checkpoints and of ONNX: a row's codes, scales and zero points are scattered over the parts
+// of the weight, so rows are first brought together. One constant of this table type per file of this folder.
 #pragma once
 #include "dialects/wq/codecs/Codecs.h"
 #include "dialects/wq/codecs/Half.h"
@@ -19,7 +19,7 @@ struct GatherCodec {
   void (*gather)(const StoredWeight &weight, llvm::ArrayRef<int64_t> rows, uint8_t *out);
 };
 
-extern const GatherCodec kGptq, kAwq, kCompressedTensors, kNf4;
+extern const GatherCodec kGptq, kAwq, kCompressedTensors, kNf4, kOnnxBlocks;
 
 /// Null for what is no such encoding.
 const GatherCodec *gatherCodec(EncodedType type);

@@ -1,6 +1,6 @@
 // bitsandbytes NF4: weight u8 [N][K/2], high nibble first; absmax, one per block of K in row-major order; quant_map f32
-// [16]: quant_map[code] * absmax. Nested: absmax u8, whose value is nested_quant_map[absmax] * nested_absmax[one per 256
-// blocks] + nested_offset, the product rounded first.
+// [16]: quant_map[code] * absmax. Nested: absmax u8, whose value is nested_quant_map[absmax] * nested_absmax[one per
+// 256 blocks] + nested_offset, the product rounded first.
 #include "dialects/wq/codecs/Gather.h"
 
 namespace llmc::wq {
@@ -22,7 +22,8 @@ static int64_t partBytes(EncodedType type, int64_t n, int64_t k, unsigned part) 
 
 static float absmaxOf(const StoredWeight &w, int64_t block) {
   if (!w.type.getNested()) return load<float>(w.parts[1].data(), block);
-  float product = load<float>(w.parts[4].data(), w.parts[1][block]) * load<float>(w.parts[3].data(), block / kNestedBlock);
+  float product =
+      load<float>(w.parts[4].data(), w.parts[1][block]) * load<float>(w.parts[3].data(), block / kNestedBlock);
   return product + float(w.type.getNestedOffset());
 }
 

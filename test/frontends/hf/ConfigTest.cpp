@@ -63,8 +63,6 @@ const ConfigCase kCases[] = {
      "lm_head.weight: found a tensor that differs from model.embed_tokens.weight"},
     {"partial_rotary", "partial_rotary_factor", "0.5", "partial_rotary_factor: found 0.5, expected 1 for this family"},
     {"eos_text", "eos_token_id", R"("</s>")", "eos_token_id: found '</s>', expected token ids"},
-    {"quantised", "quantization_config", R"({"quant_method": "gptq", "bits": 4})", "quantization_config: found gptq"},
-    {"quantised_unnamed", "quantization_config", R"({"bits": 4})", "quantization_config: found an unnamed method"},
     {"rope_list", "rope_scaling", "[]", "rope_scaling.: found a list, expected an object"},
     {"rope_no_type", "rope_scaling", R"({"factor": 2})", "rope_scaling.rope_type: found nothing"},
     {"rope_unknown", "rope_scaling", R"({"type": "mrope", "factor": 2})",

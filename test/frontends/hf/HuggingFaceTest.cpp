@@ -42,7 +42,10 @@ TEST_P(HuggingFaceFixture, AgreesWithTheReference) {
 INSTANTIATE_TEST_SUITE_P(All, HuggingFaceFixture,
                          testing::Values("llama-mha", "llama-gqa-tied", "llama-bias-headdim", "llama-sharded-mixed",
                                          "llama-mixed-dtype", "llama3-rope", "llama-yarn", "llama-yarn-full",
-                                         "llama-linear", "llama-dynamic", "llama-dynamic-cross"),
+                                         "llama-linear", "llama-dynamic", "llama-dynamic-cross",
+                                         "llama-gptq-v1-desc-act", "llama-gptq-v1-g128-sym", "llama-gptq-v1-g64-asym",
+                                         "llama-gptq-v2-g64-asym", "llama-awq-gemm-g128", "llama-autoround-g128-sym",
+                                         "llama-ct-w4a16-g128-sym", "llama-bnb-nf4"),
                          [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -35,3 +35,29 @@ func.func @step(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
   %l = llm.linear %c, %h : tensor<?x64xf32>, tensor<64x64xf16> -> tensor<?x64xf32>
   return %l : tensor<?x64xf32>
 }
+
+// -----
+
+// Codes in act order and NF4 levels have no exact integer scheme: kept as f32, they are decoded; others are recoded.
+// CHECK-LABEL: func.func @step
+// CHECK:       %[[A:.*]] = llm.get_weight @ordered
+// CHECK:       %[[AD:.*]] = wq.decode %[[A]] : {{.*}} -> tensor<64x64xf32>
+// CHECK:       wq.linear %{{.*}}, %[[AD]]
+// CHECK:       %[[F:.*]] = llm.get_weight @nf4
+// CHECK:       %[[FD:.*]] = wq.decode %[[F]] : {{.*}}nested_offset = 2.500000e-01>> -> tensor<64x64xf32>
+// CHECK:       wq.linear %{{.*}}, %[[FD]]
+// CHECK:       %[[G:.*]] = llm.get_weight @gptq
+// CHECK:       %[[GR:.*]] = wq.recode %[[G]] : {{.*}} -> tensor<64x64x!wq.quant<<kind = i4, group = 32, offset = zero_point>>>
+// CHECK:       wq.linear %{{.*}}, %[[GR]]
+llm.weight @ordered : tensor<64x64x!wq.encoded<encoding = gptq, bits = 4, block = 32, act_order = true>> [#llm.storage<0, 0, 2048>, #llm.storage<0, 2048, 256>, #llm.storage<0, 2304, 256>] {wq.scheme = #wq.scheme<kind = f32>}
+llm.weight @nf4 : tensor<64x64x!wq.encoded<encoding = nf4, bits = 4, block = 64, scale = f32, nested = true, nested_offset = 2.500000e-01>> [#llm.storage<0, 0, 2048>, #llm.storage<0, 2048, 64>, #llm.storage<0, 2112, 64>, #llm.storage<0, 2176, 4>, #llm.storage<0, 2180, 1024>] {wq.scheme = #wq.scheme<kind = f32>}
+llm.weight @gptq : tensor<64x64x!wq.encoded<encoding = gptq, bits = 4, block = 32, zero_points = true>> [#llm.storage<0, 0, 2048>, #llm.storage<0, 2048, 256>, #llm.storage<0, 2304, 64>] {wq.scheme = #wq.scheme<kind = i4, group = 32, offset = zero_point>}
+func.func @step(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %a = llm.get_weight @ordered : tensor<64x64x!wq.encoded<encoding = gptq, bits = 4, block = 32, act_order = true>>
+  %b = llm.linear %x, %a : tensor<?x64xf32>, tensor<64x64x!wq.encoded<encoding = gptq, bits = 4, block = 32, act_order = true>> -> tensor<?x64xf32>
+  %f = llm.get_weight @nf4 : tensor<64x64x!wq.encoded<encoding = nf4, bits = 4, block = 64, scale = f32, nested = true, nested_offset = 2.500000e-01>>
+  %c = llm.linear %b, %f : tensor<?x64xf32>, tensor<64x64x!wq.encoded<encoding = nf4, bits = 4, block = 64, scale = f32, nested = true, nested_offset = 2.500000e-01>> -> tensor<?x64xf32>
+  %g = llm.get_weight @gptq : tensor<64x64x!wq.encoded<encoding = gptq, bits = 4, block = 32, zero_points = true>>
+  %d = llm.linear %c, %g : tensor<?x64xf32>, tensor<64x64x!wq.encoded<encoding = gptq, bits = 4, block = 32, zero_points = true>> -> tensor<?x64xf32>
+  return %d : tensor<?x64xf32>
+}
