@@ -105,24 +105,16 @@ static char *mapAligned(int fd, uint64_t size) {
   return data;
 }
 
-/* True if some of 64 evenly spaced pages of the weights are not in the page cache. */
-static bool isCold(const struct llmcFile *file) {
-  const struct llmc_blob *w = &llmc_artifact.weights;
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  for (uint64_t i = 0; i < 64; ++i) {
-    uint64_t offset = (w->size / 64 * i) / page * page;
-    unsigned char resident = 1;
-    if (!mincore(file->data + w->offset + offset, page, &resident) && !(resident & 1)) return true;
-  }
-  return false;
-}
-
+/* Brings the weights into memory and into the page tables, so that the first step takes no faults for them. */
 static void *readAhead(void *argument) {
   struct llmcFile *file = argument;
   const struct llmc_blob *w = &llmc_artifact.weights;
   const uint64_t slice = 32 << 20; /* bytes between two looks at `stop` */
-  for (uint64_t at = 0; at < w->size && !__atomic_load_n(&file->stop, __ATOMIC_RELAXED); at += slice)
-    madvise(file->data + w->offset + at, w->size - at < slice ? w->size - at : slice, MADV_WILLNEED);
+  for (uint64_t at = 0; at < w->size && !__atomic_load_n(&file->stop, __ATOMIC_RELAXED); at += slice) {
+    uint64_t bytes = w->size - at < slice ? w->size - at : slice;
+    if (madvise(file->data + w->offset + at, bytes, MADV_POPULATE_READ))
+      madvise(file->data + w->offset + at, bytes, MADV_WILLNEED);
+  }
   return NULL;
 }
 
@@ -130,7 +122,7 @@ static void prefetch(struct llmcFile *file, uint32_t how) {
   const struct llmc_blob *w = &llmc_artifact.weights;
   if (!w->size || how == LLMC_PREFETCH_NONE) return;
   if (how == LLMC_PREFETCH_MAP && !madvise(file->data + w->offset, w->size, MADV_POPULATE_READ)) return;
-  if (isCold(file)) file->hasReader = !llmcStartThread(&file->reader, NULL, readAhead, file);
+  file->hasReader = !llmcStartThread(&file->reader, NULL, readAhead, file);
 }
 
 int llmcFileOpen(struct llmcFile **out, uint32_t how, llmc_error *error) {

@@ -1,4 +1,4 @@
-#include "passes/raise/Match.h"
+#include "passes/raise/MultiHead.h"
 #include "passes/raise/Raise.h"
 #include "passes/raise/Rotary.h"
 #include <cmath>
@@ -11,9 +11,6 @@ using namespace mlir;
 using namespace raise;
 
 namespace {
-
-/// Attribute of a GroupQueryAttention while the pass runs: its place in the graph, which is its layer of the cache.
-constexpr StringLiteral kLayerAttr = "llm.layer";
 
 //===- What may be dropped ------------------------------------------------------===//
 /// Cast to i32, or the value itself.
@@ -195,10 +192,11 @@ struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
   void runOnOperation() override {
     int64_t layers = 0;
     getOperation().walk([&](llm::OnnxNodeOp node) {
-      if (isNode(node, "GroupQueryAttention", kMicrosoft))
+      if (isNode(node, "GroupQueryAttention", kMicrosoft) || isNode(node, "MultiHeadAttention", kMicrosoft))
         node->setAttr(kLayerAttr, IntegerAttr::get(IntegerType::get(&getContext(), 64), layers++));
     });
-    if (failed(applyRaise<RaiseGroupQueryAttention>(getOperation(), getArgument()))) signalPassFailure();
+    if (failed(applyRaise<RaiseGroupQueryAttention, RaiseMultiHeadAttention>(getOperation(), getArgument())))
+      signalPassFailure();
   }
 };
 

@@ -15,9 +15,15 @@ std::string nameOf(llm::OnnxNodeOp node) {
   return loc ? loc.getName().str() : "";
 }
 
+/// The node if it exchanges the axes of a matrix.
+llm::OnnxNodeOp exchange(llm::OnnxNodeOp transpose) {
+  auto perm = transpose ? transpose.getOnnxAttributes().getAs<DenseI64ArrayAttr>("perm") : DenseI64ArrayAttr();
+  return !perm || perm.asArrayRef() == ArrayRef<int64_t>{1, 0} ? transpose : llm::OnnxNodeOp();
+}
+
 /// DequantizeLinear(codes, scales, zero points) of [K, N] in blocks along K, or Transpose of it of [N, K].
 std::optional<WeightSpec> dequantised(llm::OnnxNodeOp matmul, Value w, std::string &reason) {
-  llm::OnnxNodeOp transpose = nodeOf(w, "Transpose");
+  llm::OnnxNodeOp transpose = exchange(nodeOf(w, "Transpose"));
   llm::OnnxNodeOp node = nodeOf(transpose ? transpose.getInputs()[0] : w, "DequantizeLinear");
   if (!node) {
     reason = "the second operand is not a float initialiser [K, N]";

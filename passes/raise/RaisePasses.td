@@ -57,13 +57,15 @@ def RaiseRope : Pass<"llmc-raise-rope", "mlir::ModuleOp"> {
   }];
 }
 def RaiseAttention : Pass<"llmc-raise-attention", "mlir::ModuleOp"> {
-  let summary = "com.microsoft GroupQueryAttention becomes llm.rope and llm.attention over the cache";
+  let summary = "com.microsoft GroupQueryAttention and MultiHeadAttention become llm.attention over the cache";
   let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Needs llmc-raise-linear and -signature. A packed QKV linear is split into three whose weights are rows of the same
-    storage. past_* and present_* disappear into the cache: the return then names the past_* arguments.
+    storage. past_* and present_* disappear into the cache: the return then names the past_* arguments. Of
+    MultiHeadAttention (model builder, float16) also the explicit mask, the Concat of the cache and its repeated heads.
     Refuses (remark): softcap, smooth softmax, sinks, an attention bias, a quantised or sliding cache; seqlens_k that is
-    not the sum of attention_mask minus one; a cache that is not the graph's own.
+    not the sum of attention_mask minus one; a mask that is not proved to be the causal one; a cache that is not the
+    graph's own.
   }];
 }
 def RaiseGatedMlp : Pass<"llmc-raise-gated-mlp", "mlir::ModuleOp"> {

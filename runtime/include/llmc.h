@@ -66,7 +66,7 @@ LLMC_API const char *llmc_status_name(int status);
 /* ---- model ---- */
 
 typedef enum llmc_prefetch {
-  LLMC_PREFETCH_AUTO = 0, /* if the weights are not in the page cache, a thread reads them ahead while work starts */
+  LLMC_PREFETCH_AUTO = 0, /* a thread reads and maps the weights while other work starts */
   LLMC_PREFETCH_NONE = 1, /* pages come in as they are used */
   LLMC_PREFETCH_MAP = 2   /* llmc_open returns when all weights are in memory and mapped (no page faults later) */
 } llmc_prefetch;

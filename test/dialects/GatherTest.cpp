@@ -1,4 +1,5 @@
-// GPTQ, AWQ, compressed-tensors and NF4: weights packed here by the definitions in WqOps.td, element by element.
+// GPTQ, AWQ, compressed-tensors, NF4 and ONNX blocks: weights packed here by the definitions in WqOps.td, element by
+// element.
 #include "dialects/wq/codecs/Codecs.h"
 #include "dialects/wq/codecs/Half.h"
 #include "mlir/IR/MLIRContext.h"
@@ -178,6 +179,78 @@ TEST(Nf4, NestedOrNot) {
   EXPECT_EQ(llvm::cantFail(gatheredPartBytes(type, 257, 64, 3)), 8);
 }
 
+struct OnnxCase {
+  int64_t bits, block, n, k;
+  bool zeroPoints, isSigned, transposed;
+};
+void PrintTo(const OnnxCase &c, std::ostream *out) {
+  *out << c.bits << "g" << c.block << (c.zeroPoints ? "z" : "") << (c.isSigned ? "s" : "") << (c.transposed ? "t" : "");
+}
+
+/// A random matrix of the signed or unsigned values that `bits` hold, and its bytes.
+struct OnnxMatrix {
+  OnnxMatrix(EncodedType type, int64_t n, int64_t columns, unsigned seed)
+      : n(n), columns(columns), transposed(type.getTransposed()), values(n * columns),
+        bytes((n * columns * type.getBits() + 7) / 8) {
+    std::mt19937 random(seed);
+    int most = (1 << type.getBits()) - 1;
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = int(random() & most) - (type.getIsSigned() ? most / 2 + 1 : 0);
+      bytes[i * type.getBits() / 8] |= (values[i] & most) << i * type.getBits() % 8;
+    }
+  }
+  int at(int64_t row, int64_t column) const { return values[transposed ? column * n + row : row * columns + column]; }
+  int64_t n, columns;
+  bool transposed;
+  std::vector<int> values;
+  std::vector<uint8_t> bytes;
+};
+
+class OnnxBlocks : public testing::TestWithParam<OnnxCase> {};
+
+TEST_P(OnnxBlocks, ValuesAreThoseOfTheDefinition) {
+  OnnxCase c = GetParam();
+  Context context;
+  auto type = EncodedType::get(&context, Encoding::OnnxBlocks, c.bits, c.block, ScaleType::F32, c.zeroPoints, false,
+                               false, F32(), c.isSigned, c.transposed);
+  int64_t groups = (c.k + c.block - 1) / c.block;
+  OnnxMatrix codes(type, c.n, c.k, 3), zeros(type, c.n, groups, 4);
+  std::vector<float> scales(c.n * groups), values(c.k), recoded(c.k);
+  for (size_t i = 0; i < scales.size(); ++i) scales[i] = 0.01f * float(i + 1);
+  StoredWeight stored{type, c.n, c.k, {codes.bytes, bytesOf(scales)}};
+  if (c.zeroPoints) stored.parts[2] = zeros.bytes;
+  ASSERT_EQ(partCount(type), 2u + c.zeroPoints);
+  for (unsigned part = 0; part < partCount(type); ++part)
+    EXPECT_EQ(llvm::cantFail(gatheredPartBytes(type, c.n, c.k, part)), int64_t(stored.parts[part].size())) << part;
+
+  int absent = c.isSigned ? 0 : 1 << (c.bits - 1);
+  std::vector<uint8_t> gathered(gatheredRowBytes(type, c.k));
+  for (int64_t n = 0; n < c.n; ++n) {
+    gatherRows(stored, n, gathered.data());
+    RowParts row = gatheredRow(stored, gathered.data());
+    decodeRow(type, c.k, row, values.data());
+    for (int64_t i = 0; i < c.k; ++i) {
+      int64_t g = i / c.block;
+      float scale = scales[c.transposed ? g * c.n + n : n * groups + g];
+      ASSERT_EQ(values[i], float(codes.at(n, i) - (c.zeroPoints ? zeros.at(n, g) : absent)) * scale) << n << ", " << i;
+    }
+    RowBlock block;
+    block.reset(exactScheme(type), c.k, 1);
+    recodeRow(type, c.k, row, block.row(0));
+    dequantiseRow(exactScheme(type), c.k, std::as_const(block).row(0), recoded.data());
+    EXPECT_EQ(recoded, values);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(All, OnnxBlocks,
+                         testing::Values(OnnxCase{4, 32, 10, 64, false, true, false},   // GatherBlockQuantized
+                                         OnnxCase{4, 32, 7, 81, true, true, false},     // rows begin within a byte
+                                         OnnxCase{4, 32, 16, 96, false, true, true},    // DequantizeLinear, symmetric
+                                         OnnxCase{4, 32, 11, 77, true, false, true},    // odd sides, a tail block
+                                         OnnxCase{4, 16, 3, 5, false, false, true},     // less than a block
+                                         OnnxCase{8, 16, 5, 40, true, true, true},
+                                         OnnxCase{8, 48, 6, 48, true, false, false}),
+                         testing::PrintToStringParamName());
+
 TEST(Gather, Refusals) {
   Context context;
   auto message = [&](Encoding encoding, int64_t bits, int64_t block, int64_t n, int64_t k, bool zeroPoints = false,
@@ -199,6 +272,8 @@ TEST(Gather, Refusals) {
             "awq: found a parameter of another encoding, expected none");
   EXPECT_EQ(message(Encoding::Gptq, 4, 64, 8, 64, false, false, true),
             "gptq: found a parameter of another encoding, expected none");
+  EXPECT_EQ(message(Encoding::OnnxBlocks, 4, 64, 8, 64, false, true),
+            "onnx_blocks: found a parameter of another encoding, expected none");
   EXPECT_NE(message(Encoding::Gptq, 4, 64, int64_t(1) << 40, int64_t(1) << 40).find("rows, expected at most"),
             std::string::npos);
 }

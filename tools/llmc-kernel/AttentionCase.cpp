@@ -29,8 +29,10 @@ protected:
       }
     std::normal_distribution<float> normal;
     for (int64_t i = 0; i < cache.size / elementBytes(); ++i)
-      if (d.kv == KvType::F32) cache.as<float>()[i] = normal(random);
-      else cache.as<uint16_t>()[i] = f32ToF16(normal(random));
+      if (d.kv == KvType::F32)
+        cache.as<float>()[i] = normal(random);
+      else
+        cache.as<uint16_t>()[i] = f32ToF16(normal(random));
   }
   llmc_batch batch(const Buffer &pool) const {
     llmc_batch b = {};
@@ -149,8 +151,8 @@ std::unique_ptr<Case> makeCase(const KvAppendDesc &desc, const Shape &shape, boo
 }
 
 std::string describe(const AttentionDesc &d) {
-  return std::to_string(d.heads) + " heads, " + std::to_string(d.kvHeads) + " kv heads of " + std::to_string(d.headDim) +
-         (d.kv == KvType::F16 ? ", f16" : ", f32");
+  return std::to_string(d.heads) + " heads, " + std::to_string(d.kvHeads) + " kv heads of " +
+         std::to_string(d.headDim) + (d.kv == KvType::F16 ? ", f16" : ", f32");
 }
 std::string describe(const KvAppendDesc &d) {
   constexpr const char *styles[] = {", no rope", ", rope half", ", rope interleaved"};

@@ -62,7 +62,8 @@ void packIntegers(const WeightFormat &f, int64_t columns, int64_t k, uint8_t *ou
   const uint32_t most = f.kind == WeightKind::I4 ? 15 : 255;
   int64_t groups = f.paddedK(k) / f.group;
   auto codes = numbers(columns * k, 1, [&] { return uint32_t(random()) & most; });
-  auto scales = numbers(columns * groups, f.scaleBytes() / kPanel, [&] { return smallNumber(f.scale, uint32_t(random())); });
+  auto scales =
+      numbers(columns * groups, f.scaleBytes() / kPanel, [&] { return smallNumber(f.scale, uint32_t(random())); });
   ScaleType minimum = f.offset == Offset::MinF16 ? ScaleType::F16 : ScaleType::F32;
   auto offsets = numbers(columns * groups, f.offsetBytes() / kPanel, [&] {
     return f.offset == Offset::ZeroPoint ? uint32_t(random()) & most : smallNumber(minimum, uint32_t(random()));
@@ -88,7 +89,8 @@ void packRandom(const WeightFormat &format, int64_t n, int64_t k, char *out, std
   for (int64_t first = 0; first < n; first += kPanel) {
     auto *panel = reinterpret_cast<uint8_t *>(out) + first / kPanel * format.panelBytes(k);
     int64_t columns = std::min(kPanel, n - first);
-    format.isInteger() ? packIntegers(format, columns, k, panel, random) : packFloats(format, columns, k, panel, random);
+    format.isInteger() ? packIntegers(format, columns, k, panel, random)
+                       : packFloats(format, columns, k, panel, random);
   }
 }
 

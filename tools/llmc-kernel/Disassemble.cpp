@@ -62,7 +62,8 @@ llvm::Expected<std::string> disassembleBytes(const Code &code, const Target &tar
     llvm::MCInst instruction;
     uint64_t size = 0;
     if (decoder->disassembler->getInstruction(instruction, size, bytes.slice(at, code.codeBytes - at), at,
-                                              llvm::nulls()) != llvm::MCDisassembler::Success || !size)
+                                              llvm::nulls()) != llvm::MCDisassembler::Success ||
+        !size)
       return llvm::createStringError("found no instruction at offset " + std::to_string(at));
     os << llvm::format("%6zx:", at);
     decoder->printer->printInst(&instruction, at, "", *decoder->subtarget, os);

@@ -76,8 +76,8 @@ llvm::Expected<bool> checkRow(const Row &row, const Target &host) {
       worst = deviation, worstCase = one.what;
     }
   bool ok = cases > 0 && worst.ok();
-  llvm::outs() << (ok ? "OK   " : "FAIL ") << llvm::format("%3d cases, largest error %.1e of %.1e allowed", cases,
-                                                           worst.found, worst.allowed);
+  llvm::outs() << (ok ? "OK   " : "FAIL ")
+               << llvm::format("%3d cases, largest error %.1e of %.1e allowed", cases, worst.found, worst.allowed);
   llvm::outs() << (worstCase.empty() ? "" : " (" + worstCase + ")") << "\n";
   return ok;
 }

@@ -16,8 +16,8 @@ public:
     packRandom(d.w, d.n, d.k, weights.as(), random);
     for (int64_t i = 1; i < copies; ++i) memcpy(weights.as(i * bytesOf()), weights.as(), size_t(bytesOf()));
     Buffer plain(rows * rowStride(RowFormat::F32, d.k));
-    fillRows(d.x == RowFormat::F32 ? x : plain, rows, d.x == RowFormat::F32 ? d.xStride : rowStride(RowFormat::F32, d.k),
-             d.k, random);
+    fillRows(d.x == RowFormat::F32 ? x : plain, rows,
+             d.x == RowFormat::F32 ? d.xStride : rowStride(RowFormat::F32, d.k), d.k, random);
     for (int64_t r = 0; d.x == RowFormat::Q8 && r < rows; ++r)
       quantiseRowQ8(plain.as<float>(r * rowStride(RowFormat::F32, d.k)), d.k, x.as(r * d.xStride));
   }
@@ -44,8 +44,13 @@ private:
   static constexpr int64_t kUncachedBytes = int64_t(512) << 20;
   int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
   llmc_matmul_args arguments(int64_t copy) const {
-    return {.begin = 0, .end = roundUp(d.n, kPanel) / kPanel, .rows = rows, .x = x.as(),
-            .w = weights.as(copy * bytesOf()), .bias = nullptr, .y = y.as<float>()};
+    return {.begin = 0,
+            .end = roundUp(d.n, kPanel) / kPanel,
+            .rows = rows,
+            .x = x.as(),
+            .w = weights.as(copy * bytesOf()),
+            .bias = nullptr,
+            .y = y.as<float>()};
   }
   const MatmulDesc d;
   const int64_t rows, copies;

@@ -16,9 +16,12 @@ public:
         y(rows * d.yStride), indices(rows), sequences(rows, 0), lengths{int32_t(rows)} {
     std::mt19937 random(1);
     fillRows(x, rows, d.xStride, inputColumns(), random);
-    if (d.op == RowwiseOp::Embed) packRandom(d.w, table, d.columns, w.as(), random);
-    else if (d.op == RowwiseOp::Add) fillRows(w, rows, d.xStride, d.columns, random);
-    else fillRows(w, 1, 0, d.columns, random);
+    if (d.op == RowwiseOp::Embed)
+      packRandom(d.w, table, d.columns, w.as(), random);
+    else if (d.op == RowwiseOp::Add)
+      fillRows(w, rows, d.xStride, d.columns, random);
+    else
+      fillRows(w, 1, 0, d.columns, random);
     int64_t limit = d.op == RowwiseOp::Embed ? table : rows; // token ids, rows to gather, positions
     for (int32_t &index : indices) index = int32_t(random() % uint64_t(limit));
     batch.rows = batch.capacity = batch.logit_count = batch.logit_capacity = rows;
@@ -89,8 +92,10 @@ template <> std::vector<RowwiseDesc> descriptors<RowwiseDesc>(const Shape &shape
   std::vector<RowwiseDesc> all;
   for (unsigned op = 0; op < std::size(kOps); ++op)
     for (RowFormat out : {RowFormat::F32, RowFormat::Q8}) {
-      RowwiseDesc d{.op = RowwiseOp(op), .columns = shape.n, .out = out, .epsilon = 1e-5f, .activation = Activation::Silu};
-      bool needsQ8 = d.op == RowwiseOp::Quantize, mayQ8 = needsQ8 || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu;
+      RowwiseDesc d{
+          .op = RowwiseOp(op), .columns = shape.n, .out = out, .epsilon = 1e-5f, .activation = Activation::Silu};
+      bool needsQ8 = d.op == RowwiseOp::Quantize,
+           mayQ8 = needsQ8 || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu;
       if (out == RowFormat::Q8 ? !mayQ8 : needsQ8) continue;
       d.xStride = rowStride(RowFormat::F32, d.op == RowwiseOp::Glu ? 2 * shape.n : shape.n);
       d.yStride = rowStride(out, shape.n);

@@ -2,12 +2,12 @@
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "dialects/wq/Wq.h"
-#include "passes/Passes.h"
-#include "passes/raise/Raise.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Passes.h"
+#include "passes/raise/Raise.h"
 
 using namespace llmc;
 

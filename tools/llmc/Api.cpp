@@ -31,7 +31,8 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
   for (const auto &function : functions) {
     void *address = lookup(function.name);
     if (!address)
-      return llvm::createStringError(std::string("found no function ") + function.name + ", expected it in an artifact");
+      return llvm::createStringError(std::string("found no function ") + function.name +
+                                     ", expected it in an artifact");
     memcpy(function.slot, &address, sizeof address);
     if (function.slot != &api.abiVersion || api.abiVersion() == LLMC_ABI_VERSION) continue;
     return llvm::createStringError("found ABI version " + std::to_string(api.abiVersion()) + ", expected " +

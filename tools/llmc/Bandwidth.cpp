@@ -16,7 +16,8 @@ constexpr uint64_t kLine = 64;
 typedef uint64_t Line __attribute__((vector_size(64))); // as many registers as the function's target needs for it
 
 /// The xor of all bytes, in one stream: four accumulators hide the latency of the loads.
-template <uint64_t prefetch> __attribute__((always_inline)) inline uint64_t readStream(const char *data, uint64_t bytes) {
+template <uint64_t prefetch>
+__attribute__((always_inline)) inline uint64_t readStream(const char *data, uint64_t bytes) {
   Line sums[4] = {};
   for (uint64_t at = 0; at + 4 * kLine <= bytes; at += 4 * kLine)
     for (int i = 0; i < 4; ++i) {

@@ -138,7 +138,8 @@ void printText(const BenchCommand &command, const Session &session, const Measur
 llvm::Error benchModel(const BenchCommand &command, const Model &model, double start) {
   int64_t wanted = std::max(command.prompt, command.generate);
   if (wanted > model.info().max_context)
-    return llvm::createStringError("found " + std::to_string(wanted) + " tokens, expected at most the model's context of " +
+    return llvm::createStringError("found " + std::to_string(wanted) +
+                                   " tokens, expected at most the model's context of " +
                                    std::to_string(model.info().max_context) + "; lower --prompt or --gen");
   auto session = Session::create(model, wanted, command.threads);
   if (!session) return session.takeError();

@@ -54,27 +54,29 @@ llvm::Expected<std::vector<int32_t>> Prompter::chat(const Json &messages) const 
   if (!chatTemplate)
     return llvm::createStringError(model.path() + ": found no chat template, expected one; use -p PROMPT");
   Json variables = {{"bos_token", model.text().bosToken}, {"eos_token", model.text().eosToken}};
-  auto text = chatTemplate->render(dump(messages), "", dump(variables), /*addGenerationPrompt=*/true, text::localTime());
+  auto text =
+      chatTemplate->render(dump(messages), "", dump(variables), /*addGenerationPrompt=*/true, text::localTime());
   if (!text) return llvm::createStringError(model.path() + ": chat template: " + llvm::toString(text.takeError()));
   return ids(*text, /*addSpecial=*/false); // the template writes them
 }
 
 llvm::Expected<Generation> generateText(Session &session, Sampler &sampler, const Prompter &prompter,
-                                        llvm::ArrayRef<int32_t> prompt, const GenerateOptions &options, LogitsFile *rows,
-                                        std::string *text) {
+                                        llvm::ArrayRef<int32_t> prompt, const GenerateOptions &options,
+                                        LogitsFile *rows, std::string *text) {
   auto decoder = prompter.stream();
   if (!decoder) return decoder.takeError();
   auto show = [&](const std::string &piece) {
     if (text) *text += piece;
     return print(piece);
   };
-  auto result = generate(session, sampler, prompt, options,
-                         [&](int32_t token) -> llvm::Error {
-                           auto piece = decoder->push(uint32_t(token));
-                           if (!piece) return piece.takeError();
-                           return *piece ? show(**piece) : llvm::Error::success();
-                         },
-                         rows);
+  auto result = generate(
+      session, sampler, prompt, options,
+      [&](int32_t token) -> llvm::Error {
+        auto piece = decoder->push(uint32_t(token));
+        if (!piece) return piece.takeError();
+        return *piece ? show(**piece) : llvm::Error::success();
+      },
+      rows);
   if (!result) return result;
   auto rest = decoder->finish();
   if (!rest) return rest.takeError();

@@ -26,7 +26,8 @@ std::vector<std::string> stageNames() {
 std::string stageTable() {
   std::string text = "\nStages:\n";
   for (const Stage &stage : stages())
-    text += "  " + std::string(stage.name) + std::string(13 - std::string(stage.name).size(), ' ') + stage.leaves + "\n";
+    text +=
+        "  " + std::string(stage.name) + std::string(13 - std::string(stage.name).size(), ' ') + stage.leaves + "\n";
   return text;
 }
 
@@ -34,8 +35,8 @@ std::string stageTable() {
 llvm::Error writeWhole(const std::string &path, llvm::StringRef bytes) {
   llvm::SmallString<128> temporary;
   int fd;
-  if (std::error_code error = llvm::sys::fs::createUniqueFile(path + ".tmp-%%%%%%", fd, temporary,
-                                                              llvm::sys::fs::OF_None, 0666))
+  if (std::error_code error =
+          llvm::sys::fs::createUniqueFile(path + ".tmp-%%%%%%", fd, temporary, llvm::sys::fs::OF_None, 0666))
     return llvm::createStringError(path + ": " + error.message());
   llvm::raw_fd_ostream os(fd, true);
   os << bytes;
@@ -110,12 +111,13 @@ Command addCompile(CLI::App &llmc) {
   command->emitOption = inside("--emit", command->emit, "what to write", oneOf({"so", "obj", "mlir", "llvm", "asm"}));
   inside("--stop-after", options.stopAfter, "write the MLIR module that this stage leaves",
          oneOf(stageNames()).description("STAGE"));
-  addExamples(*app, "  llmc compile model.gguf -o model.so                     for this CPU, the file's own 4-bit weights\n"
-                    "  llmc compile hf-model -o model.so --quantize=int8       8-bit weights from a float model\n"
-                    "  llmc compile hf-model -o model.so --target=haswell      for any CPU with AVX2\n"
-                    "  llmc compile hf-model --stop-after=fuse | less          the module after fusion\n"
-                    "  llmc compile hf-model --emit=asm                        the code\n" +
-                        stageTable());
+  addExamples(*app,
+              "  llmc compile model.gguf -o model.so                     for this CPU, the file's own 4-bit weights\n"
+              "  llmc compile hf-model -o model.so --quantize=int8       8-bit weights from a float model\n"
+              "  llmc compile hf-model -o model.so --target=haswell      for any CPU with AVX2\n"
+              "  llmc compile hf-model --stop-after=fuse | less          the module after fusion\n"
+              "  llmc compile hf-model --emit=asm                        the code\n" +
+                  stageTable());
   return {app, [command] { return runCompile(*command); }};
 }
 

@@ -24,8 +24,8 @@ public:
   llvm::Error feed(llvm::ArrayRef<int32_t> tokens, LogitsFile *rows = nullptr);
   const float *lastLogits() const { return owner.api().logits(context, owner.api().logitCount(context) - 1); }
 
-  static constexpr int64_t kChunk = 512;           // tokens of one step while reading a prompt
-  static constexpr int64_t kLogitRows = 32;        // the same when every token's logits are wanted: bounds their memory
+  static constexpr int64_t kChunk = 512;    // tokens of one step while reading a prompt
+  static constexpr int64_t kLogitRows = 32; // the same when every token's logits are wanted: bounds their memory
   static constexpr int64_t kDefaultPositions = 4096;
 
 private:

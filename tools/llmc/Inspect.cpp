@@ -56,7 +56,8 @@ void printWeights(const Json &weights) {
     ++count, bytes += weight.value("bytes", int64_t(0));
   }
   for (const auto &[type, sum] : types)
-    llvm::outs() << llvm::format("  %5lld  %14lld bytes  ", (long long)sum.first, (long long)sum.second) << type << "\n";
+    llvm::outs() << llvm::format("  %5lld  %14lld bytes  ", (long long)sum.first, (long long)sum.second) << type
+                 << "\n";
 }
 
 void printText(const Json &d) {
@@ -97,8 +98,10 @@ int inspect(const std::string &path, bool json) {
     return fail(llvm::createStringError(path + ": " + (metadata.is_object() ? "report" : "metadata") +
                                         ": found no JSON object; compile the model again"));
   Json all = describe(*file, metadata, report);
-  if (json) llvm::outs() << all.dump(1, ' ', false, Json::error_handler_t::replace) << "\n";
-  else printText(all);
+  if (json)
+    llvm::outs() << all.dump(1, ' ', false, Json::error_handler_t::replace) << "\n";
+  else
+    printText(all);
   return 0;
 }
 

@@ -12,8 +12,8 @@ constexpr size_t kHeaderBytes = 256 - 8;
 llvm::Expected<std::unique_ptr<LogitsFile>> LogitsFile::create(const std::string &path, int64_t vocab) {
   llvm::SmallString<128> temporary;
   int fd;
-  if (std::error_code error = llvm::sys::fs::createUniqueFile(path + ".tmp-%%%%%%", fd, temporary,
-                                                              llvm::sys::fs::OF_None, 0666))
+  if (std::error_code error =
+          llvm::sys::fs::createUniqueFile(path + ".tmp-%%%%%%", fd, temporary, llvm::sys::fs::OF_None, 0666))
     return llvm::createStringError(path + ": " + error.message());
   std::unique_ptr<LogitsFile> file(new LogitsFile(path, temporary.str().str(), fd, vocab));
   file->os << std::string(8 + kHeaderBytes, ' ');

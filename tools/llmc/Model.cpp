@@ -135,18 +135,22 @@ llvm::Error Model::readMetadata() {
                                    "; compile the model again");
   };
   if (!json.is_object()) return wrong("the whole", "a JSON object");
-  for (auto [key, text] : {std::pair("name", &settings.name), {"bos_token", &settings.bosToken},
-                           {"eos_token", &settings.eosToken}})
-    if (auto value = json.find(key); value == json.end() || !value->is_string()) return wrong(key, "a string");
-    else *text = value->get<std::string>();
+  for (auto [key, text] :
+       {std::pair("name", &settings.name), {"bos_token", &settings.bosToken}, {"eos_token", &settings.eosToken}})
+    if (auto value = json.find(key); value == json.end() || !value->is_string())
+      return wrong(key, "a string");
+    else
+      *text = value->get<std::string>();
   auto bos = json.find("bos_id"), add = json.find("add_bos"), eos = json.find("eos_ids");
   if (bos == json.end() || !bos->is_number_integer()) return wrong("bos_id", "an integer");
   if (add == json.end() || !add->is_boolean()) return wrong("add_bos", "true or false");
   if (eos == json.end() || !eos->is_array()) return wrong("eos_ids", "a list of integers");
   settings.bosId = bos->get<int64_t>(), settings.addBos = add->get<bool>();
   for (const Json &id : *eos)
-    if (!id.is_number_integer()) return wrong("eos_ids", "a list of integers");
-    else settings.eosIds.push_back(id.get<int64_t>());
+    if (!id.is_number_integer())
+      return wrong("eos_ids", "a list of integers");
+    else
+      settings.eosIds.push_back(id.get<int64_t>());
   return llvm::Error::success();
 }
 

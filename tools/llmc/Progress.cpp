@@ -35,7 +35,8 @@ Progress ProgressLine::callbacks() {
     percent = now;
     constexpr int width = 30;
     int filled = now * width / 100;
-    show(stage + " [" + std::string(filled, '#') + std::string(width - filled, ' ') + "] " + std::to_string(now) + " %");
+    show(stage + " [" + std::string(filled, '#') + std::string(width - filled, ' ') + "] " + std::to_string(now) +
+         " %");
   };
   progress.warning = [this](llvm::StringRef text) {
     clear();
@@ -44,9 +45,7 @@ Progress ProgressLine::callbacks() {
   return progress;
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 uint64_t peakMemory() {
   // Not getrusage: its maximum is that of the program that was there before exec, too.

@@ -62,7 +62,8 @@ bool parseIds(llvm::StringRef text, std::vector<int32_t> &ids) {
 /// "" or what is wrong with the command line.
 std::string checkUsage(RunCommand &command) {
   int modes = command.chat + (command.promptOption->count() > 0) + (command.tokensOption->count() > 0);
-  if (modes != 1) return "found " + std::string(modes ? "several" : "none") + " of -p, --chat and --tokens, expected one";
+  if (modes != 1)
+    return "found " + std::string(modes ? "several" : "none") + " of -p, --chat and --tokens, expected one";
   if (command.promptOption->count() && command.prompt.empty()) return "--prompt: found no text, expected some";
   if (command.tokensOption->count() && !parseIds(command.tokens, command.ids))
     return "--tokens: found '" + command.tokens + "', expected token ids with commas: 1,2,3";
@@ -71,7 +72,8 @@ std::string checkUsage(RunCommand &command) {
   return "";
 }
 
-llvm::Expected<std::vector<int32_t>> promptIds(const RunCommand &command, const Model &model, const Prompter *prompter) {
+llvm::Expected<std::vector<int32_t>> promptIds(const RunCommand &command, const Model &model,
+                                               const Prompter *prompter) {
   if (prompter && !command.raw && prompter->hasTemplate())
     return prompter->chat(nlohmann::json::array({{{"role", "user"}, {"content", command.prompt}}}));
   if (prompter) return prompter->plain(command.prompt);
@@ -86,14 +88,15 @@ llvm::Expected<std::vector<int32_t>> promptIds(const RunCommand &command, const 
 llvm::Expected<Generation> generateIds(Session &session, Sampler &sampler, llvm::ArrayRef<int32_t> prompt,
                                        const GenerateOptions &options, LogitsFile *rows) {
   bool first = true;
-  auto result = generate(session, sampler, prompt, options,
-                         [&](int32_t token) {
-                           llvm::outs() << (first ? "" : ",") << token;
-                           llvm::outs().flush();
-                           first = false;
-                           return llvm::Error::success();
-                         },
-                         rows);
+  auto result = generate(
+      session, sampler, prompt, options,
+      [&](int32_t token) {
+        llvm::outs() << (first ? "" : ",") << token;
+        llvm::outs().flush();
+        first = false;
+        return llvm::Error::success();
+      },
+      rows);
   llvm::outs() << "\n";
   llvm::outs().flush();
   return result;
@@ -200,15 +203,17 @@ Command addRun(CLI::App &llmc) {
                                           "a user's message, put through the model's chat template if it has one");
   app->add_flag("--raw", command->raw, "with -p: continue the text as it is, without the chat template");
   app->add_flag("--chat", command->chat, "a conversation: each line of stdin is a message");
-  command->tokensOption = app->add_option("--tokens", command->tokens,
-                                          "token ids with commas; needs no tokenizer and prints ids")->type_name("IDS");
+  command->tokensOption =
+      app->add_option("--tokens", command->tokens, "token ids with commas; needs no tokenizer and prints ids")
+          ->type_name("IDS");
   number("-n,--max-new-tokens", command->maxNewTokens, "at most; if not given 512, or what the context has room for",
          atLeast(1, "N"));
   number("--threads", command->threads, "0: as many as this process may use", numberIn(0, 1024, "N"));
   app->add_flag("--ignore-eos", command->ignoreEos, "go on after the model's end token");
   app->add_option("--dump-logits", command->dump,
                   "write tensors tokens (I64 [T+G]: prompt, generated) and logits (F32 [T+G-1, vocab]: row i is the "
-                  "output after token i)")->type_name("FILE.safetensors");
+                  "output after token i)")
+      ->type_name("FILE.safetensors");
   app->add_flag("-v,--verbose", command->verbose, "print statistics and kernels on stderr");
   addSampling(*app, *command);
   command->flags.add(*app, /*jit=*/true);

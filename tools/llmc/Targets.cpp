@@ -41,8 +41,10 @@ void printTable(const std::string &native) {
     bool runs = sameArch && missing.empty();
     llvm::outs() << llvm::format("%-16s %-8s %-5s ", target.name.c_str(), archName(target.arch), runs ? "yes" : "no")
                  << toString(target.features);
-    if (!sameArch) llvm::outs() << " (another architecture)";
-    else if (!missing.empty()) llvm::outs() << " (missing here: " << toString(missing) << ")";
+    if (!sameArch)
+      llvm::outs() << " (another architecture)";
+    else if (!missing.empty())
+      llvm::outs() << " (missing here: " << toString(missing) << ")";
     if (target.name == native) llvm::outs() << " (native)";
     llvm::outs() << "\n";
   }

@@ -91,8 +91,8 @@ void CompileFlags::add(CLI::App &app, bool jit) {
          oneOf({"auto", "keep", "int8", "int4"}));
   option("--group-size", values.groupSize, "weights per scale, along the inputs",
          oneOf({"16", "32", "64", "128", "256"}));
-  flags.push_back(app.add_flag("--asymmetric", values.asymmetric, "zero points: groups need not be centred at 0")
-                      ->group(group));
+  flags.push_back(
+      app.add_flag("--asymmetric", values.asymmetric, "zero points: groups need not be centred at 0")->group(group));
   option("--compute", values.compute,
          "arithmetic of quantised layers. f32: exact reference. int8: activations in blocks of 32, the fast one",
          oneOf({"auto", "f32", "int8"}));
@@ -116,7 +116,14 @@ int parseAndRun(CLI::App &app, int argc, char **argv, const std::function<int()>
     const CLI::App *at = &app;
     while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
     std::string command = at == &app ? app.get_name() : app.get_name() + " " + at->get_name();
-    return failUsage(std::string(error.what()) + "; " + command + " --help explains the options");
+    std::string message = error.what();
+    if (at == &app && error.get_exit_code() == int(CLI::ExitCodes::RequiredError)) { // of a subcommand
+      std::vector<std::string> names;
+      for (const CLI::App *subcommand : app.get_subcommands({})) names.push_back(subcommand->get_name());
+      message = "found " + (argc > 1 ? "'" + std::string(argv[1]) + "'" : std::string("no command")) +
+                ", expected one of " + llvm::join(names, ", ");
+    }
+    return failUsage(message + "; " + command + " --help explains the options");
   }
   return chosen();
 }

@@ -49,3 +49,19 @@ module attributes {llm.hidden = 64 : i64} {
     return %z : tensor<?x64xf32>
   }
 }
+
+// -----
+
+// What only f32 holds exactly is kept as f32, and is no reason to compute in int8.
+// CHECK: module attributes {{.*}}wq.compute = "f32"
+// CHECK: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = f32>
+// KEEP: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = f32>
+// INT8: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = i8, group = 64, offset = zero_point>
+module attributes {llm.hidden = 2048 : i64} {
+  llm.weight @proj : tensor<64x64x!wq.encoded<encoding = nf4, bits = 4, block = 64, scale = f32>> [#llm.storage<0, 0, 2048>, #llm.storage<0, 2048, 256>, #llm.storage<0, 2304, 64>]
+  func.func @step(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+    %w = llm.get_weight @proj : tensor<64x64x!wq.encoded<encoding = nf4, bits = 4, block = 64, scale = f32>>
+    %y = llm.linear %x, %w : tensor<?x64xf32>, tensor<64x64x!wq.encoded<encoding = nf4, bits = 4, block = 64, scale = f32>> -> tensor<?x64xf32>
+    return %y : tensor<?x64xf32>
+  }
+}

@@ -26,17 +26,38 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
 
 // -----
 
+// CHECK: llm.weight @model.embed_tokens.weight : tensor<40x48x!wq.encoded<encoding = onnx_blocks, bits = 4, block = 32, is_signed = true>> [#llm.storage<1, 0, 960>, #llm.storage<1, 960, 160>]
+// CHECK: llm.embed
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>) -> tensor<?x?x48xf16> {
+  %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
+  %w = llm.onnx_tensor "model.embed_tokens.weight_Q4G32" <1, 0, 960> : tensor<40x48xsi4>
+  %s = llm.onnx_tensor "model.embed_tokens.weight_scales" <1, 960, 160> : tensor<40x2xf16>
+  %y = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%w, %ids, %s) {block_size = 32 : i64, gather_axis = 0 : i64, quantize_axis = -1 : i64} : (tensor<40x48xsi4>, tensor<?x?xi64>, tensor<40x2xf16>) -> tensor<?x?x48xf16>
+  return %y : tensor<?x?x48xf16>
+}
+
+// -----
+
 // CHECK-NOT: llm.embed
-func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %t: tensor<40x16xf32>) -> (tensor<?x?x16xf32>, tensor<40x?x?xf32>, tensor<?x?x32xf32>) {
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %t: tensor<40x16xf32>) -> (tensor<?x?x16xf32>, tensor<40x?x?xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>) {
   %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
   %w = llm.onnx_tensor "w" <1, 0, 2560> : tensor<40x16xf32>
   %q = llm.onnx_tensor "q" <1, 0, 640> : tensor<40x32xsi4>
+  %u = llm.onnx_tensor "u" <1, 0, 640> : tensor<40x32xui4>
+  %p = llm.onnx_tensor "p" <1, 0, 640> : tensor<40x16xui8>
   %s = llm.onnx_tensor "s" <1, 640, 320> : tensor<40x2xf32>
+  %z = llm.onnx_tensor "z" <1, 960, 40> : tensor<40x1xui8>
   // expected-remark @below {{the table is not a float initialiser [V, H]}}
   %0 = llm.onnx_node "Gather" domain "" opset 21(%t, %ids) {} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<?x?x16xf32>
   // expected-remark @below {{tokens gather along another axis than 0}}
   %1 = llm.onnx_node "Gather" domain "" opset 21(%w, %ids) {axis = 1 : i64} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<40x?x?xf32>
-  // expected-remark @below {{a table of codes in two's complement (INT4), expected UINT8}}
-  %2 = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%q, %ids, %s) {block_size = 16 : i64, gather_axis = 0 : i64, quantize_axis = 1 : i64} : (tensor<40x32xsi4>, tensor<?x?xi64>, tensor<40x2xf32>) -> tensor<?x?x32xf32>
-  return %0, %1, %2 : tensor<?x?x16xf32>, tensor<40x?x?xf32>, tensor<?x?x32xf32>
+  // expected-remark @below {{expected gather_axis 0 and quantize_axis 1}}
+  %2 = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%q, %ids, %s) {block_size = 16 : i64, gather_axis = 0 : i64, quantize_axis = -2 : i64} : (tensor<40x32xsi4>, tensor<?x?xi64>, tensor<40x2xf32>) -> tensor<?x?x32xf32>
+  // expected-remark @below {{scales of another shape than the blocks}}
+  %3 = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%q, %ids, %s) {block_size = 32 : i64, gather_axis = 0 : i64, quantize_axis = 1 : i64} : (tensor<40x32xsi4>, tensor<?x?xi64>, tensor<40x2xf32>) -> tensor<?x?x32xf32>
+  // expected-remark @below {{unsigned codes without zero points}}
+  %4 = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%u, %ids, %s) {block_size = 16 : i64, gather_axis = 0 : i64, quantize_axis = 1 : i64} : (tensor<40x32xui4>, tensor<?x?xi64>, tensor<40x2xf32>) -> tensor<?x?x32xf32>
+  // expected-remark @below {{a packed table with zero points}}
+  %5 = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%p, %ids, %s, %z) {block_size = 16 : i64, gather_axis = 0 : i64, quantize_axis = 1 : i64} : (tensor<40x16xui8>, tensor<?x?xi64>, tensor<40x2xf32>, tensor<40x1xui8>) -> tensor<?x?x32xf32>
+  return %0, %1, %2, %3, %4, %5 : tensor<?x?x16xf32>, tensor<40x?x?xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>
 }

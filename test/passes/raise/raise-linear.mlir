@@ -75,3 +75,62 @@ func.func @step(%x: tensor<?x?x32xf32>) -> (tensor<?x?x8xf32>, tensor<?x?x8xf32>
   %3 = llm.onnx_node "MatMulNBits" domain "com.microsoft" opset 1(%x, %b512, %s) {K = 32 : i64, N = 8 : i64, block_size = 512 : i64} : (tensor<?x?x32xf32>, tensor<8x1x256xui8>, tensor<8x1xf32>) -> tensor<?x?x8xf32>
   return %0, %1, %2, %3 : tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>
 }
+
+// -----
+
+// Codes [K, N] in blocks along K; a tail block.
+// CHECK: llm.weight @b.weight : tensor<24x8x!wq.encoded<encoding = onnx_blocks, bits = 8, block = 16, scale = bf16, is_signed = true>>
+// CHECK: llm.weight @model.layers.0.mlp.up_proj.weight : tensor<8x48x!wq.encoded<encoding = onnx_blocks, bits = 4, block = 32, scale = f32, zero_points = true, transposed = true>>
+// CHECK-SAME: [#llm.storage<1, 0, 192>, #llm.storage<1, 192, 64>, #llm.storage<1, 256, 8>]
+// CHECK-LABEL: func @step
+// CHECK:         llm.linear
+// CHECK:         llm.linear
+func.func @step(%x: tensor<?x?x48xf32>) -> tensor<?x?x24xf32> {
+  %w = llm.onnx_tensor "model.layers.0.mlp.up_proj.MatMul.weight_DQ_Q4" <1, 0, 192> : tensor<48x8xui4>
+  %s = llm.onnx_tensor "s" <1, 192, 64> : tensor<2x8xf32>
+  %z = llm.onnx_tensor "z" <1, 256, 8> : tensor<2x8xui4>
+  %d = llm.onnx_node "DequantizeLinear" domain "" opset 21(%w, %s, %z) {axis = 0 : i64, block_size = 32 : i64} : (tensor<48x8xui4>, tensor<2x8xf32>, tensor<2x8xui4>) -> tensor<48x8xf32>
+  %y = llm.onnx_node "MatMul" domain "" opset 21(%x, %d) {} : (tensor<?x?x48xf32>, tensor<48x8xf32>) -> tensor<?x?x8xf32>
+  %w2 = llm.onnx_tensor "b.weight" <1, 300, 192> : tensor<24x8xsi8>
+  %s2 = llm.onnx_tensor "s2" <1, 500, 48> : tensor<24x1xbf16>
+  %d2 = llm.onnx_node "DequantizeLinear" domain "" opset 21(%w2, %s2) {axis = -1 : i64, block_size = 16 : i64} : (tensor<24x8xsi8>, tensor<24x1xbf16>) -> tensor<24x8xbf16>
+  %t2 = llm.onnx_node "Transpose" domain "" opset 21(%d2) {perm = array<i64: 1, 0>} : (tensor<24x8xbf16>) -> tensor<8x24xbf16>
+  %y2 = llm.onnx_node "MatMul" domain "" opset 21(%y, %t2) {} : (tensor<?x?x8xf32>, tensor<8x24xbf16>) -> tensor<?x?x24xf32>
+  return %y2 : tensor<?x?x24xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @step
+// CHECK-NOT:     llm.linear
+func.func @step(%x: tensor<?x?x32xf32>) -> (tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>) {
+  %w = llm.onnx_tensor "w" <1, 0, 512> : tensor<32x32xsi4>
+  %u = llm.onnx_tensor "u" <1, 0, 512> : tensor<32x32xui4>
+  %s = llm.onnx_tensor "s" <1, 512, 256> : tensor<2x32xf32>
+  %c = llm.onnx_tensor "c" <1, 512, 128> : tensor<32xf32>
+  %z = llm.onnx_tensor "z" <1, 768, 64> : tensor<2x32xui8>
+  %s8 = llm.onnx_tensor "s8" <1, 512, 512> : tensor<4x32xf32>
+  %d0 = llm.onnx_node "DequantizeLinear" domain "" opset 21(%u, %s) {axis = 0 : i64, block_size = 16 : i64} : (tensor<32x32xui4>, tensor<2x32xf32>) -> tensor<32x32xf32>
+  // expected-remark @below {{unsigned codes without zero points}}
+  %0 = llm.onnx_node "MatMul" domain "" opset 21(%x, %d0) {} : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32>
+  %d1 = llm.onnx_node "DequantizeLinear" domain "" opset 21(%w, %s) {axis = 1 : i64, block_size = 16 : i64} : (tensor<32x32xsi4>, tensor<2x32xf32>) -> tensor<32x32xf32>
+  // expected-remark @below {{along axis 1, expected that of K, 0}}
+  %1 = llm.onnx_node "MatMul" domain "" opset 21(%x, %d1) {} : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32>
+  %d2 = llm.onnx_node "DequantizeLinear" domain "" opset 21(%w, %c) {axis = 0 : i64} : (tensor<32x32xsi4>, tensor<32xf32>) -> tensor<32x32xf32>
+  // expected-remark @below {{codes, scales [2 axes] or zero points are not initialisers}}
+  %2 = llm.onnx_node "MatMul" domain "" opset 21(%x, %d2) {} : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32>
+  %d3 = llm.onnx_node "DequantizeLinear" domain "" opset 21(%u, %s, %z) {axis = 0 : i64, block_size = 16 : i64} : (tensor<32x32xui4>, tensor<2x32xf32>, tensor<2x32xui8>) -> tensor<32x32xf32>
+  // expected-remark @below {{zero points of another type than the codes}}
+  %3 = llm.onnx_node "MatMul" domain "" opset 21(%x, %d3) {} : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32>
+  %d4 = llm.onnx_node "DequantizeLinear" domain "" opset 21(%w, %s8) {axis = 0 : i64, block_size = 8 : i64} : (tensor<32x32xsi4>, tensor<4x32xf32>) -> tensor<32x32xf32>
+  // expected-remark @below {{blocks of 8, expected a multiple of 16 up to 256}}
+  %4 = llm.onnx_node "MatMul" domain "" opset 21(%x, %d4) {} : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32>
+  %d5 = llm.onnx_node "DequantizeLinear" domain "" opset 21(%w, %s) {axis = 0 : i64, block_size = 16 : i64, output_dtype = 10 : i64} : (tensor<32x32xsi4>, tensor<2x32xf32>) -> tensor<32x32xf32>
+  // expected-remark @below {{output_dtype}}
+  %5 = llm.onnx_node "MatMul" domain "" opset 21(%x, %d5) {} : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32>
+  %d6 = llm.onnx_node "DequantizeLinear" domain "" opset 21(%w, %s) {axis = 0 : i64, block_size = 16 : i64} : (tensor<32x32xsi4>, tensor<2x32xf32>) -> tensor<32x32xf32>
+  %t6 = llm.onnx_node "Transpose" domain "" opset 21(%d6) {perm = array<i64: 0, 1>} : (tensor<32x32xf32>) -> tensor<32x32xf32>
+  // expected-remark @below {{not a float initialiser [K, N]}}
+  %6 = llm.onnx_node "MatMul" domain "" opset 21(%x, %t6) {} : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32>
+  return %0, %1, %2, %3, %4, %5, %6 : tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>
+}
