@@ -22,6 +22,13 @@ llm::OnnxNodeOp nodeOf(Value value, StringRef opType, StringRef domain) {
   auto op = value ? value.getDefiningOp<llm::OnnxNodeOp>() : llm::OnnxNodeOp();
   return isNode(op, opType, domain) ? op : llm::OnnxNodeOp();
 }
+Value exchanged(Value value) {
+  llm::OnnxNodeOp node = nodeOf(value, "Transpose");
+  auto type = dyn_cast_or_null<RankedTensorType>(value ? value.getType() : Type());
+  if (!node || !type || type.getRank() != 2) return {};
+  auto perm = node.getOnnxAttributes().getAs<DenseI64ArrayAttr>("perm");
+  return !perm || perm.asArrayRef() == ArrayRef<int64_t>{1, 0} ? node.getInputs()[0] : Value();
+}
 Value operand(llm::OnnxNodeOp op, unsigned i) {
   if (!op || i >= op.getInputs().size() || isa<NoneType>(op.getInputs()[i].getType())) return {};
   return op.getInputs()[i];

@@ -21,6 +21,8 @@ inline constexpr llvm::StringLiteral kMicrosoft = "com.microsoft";
 bool isNode(llm::OnnxNodeOp op, llvm::StringRef opType, llvm::StringRef domain = "");
 /// The node that makes a value if it is this operator, else null; through nothing else.
 llm::OnnxNodeOp nodeOf(mlir::Value value, llvm::StringRef opType, llvm::StringRef domain = "");
+/// What a Transpose that makes a value exchanges the two axes of, else null.
+mlir::Value exchanged(mlir::Value value);
 /// Operand `i`, or null if it is absent.
 mlir::Value operand(llm::OnnxNodeOp op, unsigned i);
 int64_t intAttr(llm::OnnxNodeOp op, llvm::StringRef name, int64_t absent);

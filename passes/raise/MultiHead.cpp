@@ -83,7 +83,7 @@ bool isMask(Value value) {
 }
 
 //===- Cache -------------------------------------------------------------------===//
-Value exchanged(Value value) { // [batch, tokens, heads, size] and [batch, heads, tokens, size]
+Value tokensFirst(Value value) { // [batch, tokens, heads, size] and [batch, heads, tokens, size]
   llm::OnnxNodeOp node = nodeOf(value, "Transpose");
   auto perm = node ? node.getOnnxAttributes().getAs<DenseI64ArrayAttr>("perm") : DenseI64ArrayAttr();
   return perm && perm.asArrayRef() == ArrayRef<int64_t>{0, 2, 1, 3} ? node.getInputs()[0] : Value();
@@ -118,7 +118,7 @@ Value beforeRepeat(Value value, int64_t heads) {
 
 /// Keys or values of MultiHeadAttention.
 std::optional<Cache> cacheOf(Value value, int64_t heads, int64_t size) {
-  Value perHead = exchanged(reshaped(value, {Sizes{{0, {}}, {0, {}}, {heads * size, {}}}}));
+  Value perHead = tokensFirst(reshaped(value, {Sizes{{0, {}}, {0, {}}, {heads * size, {}}}}));
   if (!perHead) return std::nullopt;
   if (Value before = beforeRepeat(perHead, heads)) perHead = before;
   llm::OnnxNodeOp concat = nodeOf(perHead, "Concat");
@@ -133,7 +133,7 @@ std::optional<Cache> cacheOf(Value value, int64_t heads, int64_t size) {
     return std::nullopt;
   cache.kvHeads = type.getDimSize(1);
   Size kv = {cache.kvHeads, {}}, zero = {0, {}};
-  cache.added = reshaped(exchanged(concat.getInputs()[1]), {{zero, zero, kv, {-1, {}}}, {zero, zero, kv, {size, {}}}});
+  cache.added = reshaped(tokensFirst(concat.getInputs()[1]), {{zero, zero, kv, {-1, {}}}, {zero, zero, kv, {size, {}}}});
   if (!isActivation(cache.added) || cast<RankedTensorType>(cache.added.getType()).getDimSize(2) != cache.kvHeads * size)
     return std::nullopt;
   return cache;
@@ -168,6 +168,8 @@ LogicalResult RaiseMultiHeadAttention::matchAndRewrite(llm::OnnxNodeOp node, Pat
   for (unsigned i = 3; i < node.getInputs().size(); ++i)
     if (i != 5 && operand(node, i))
       return rewriter.notifyMatchFailure(node, "a bias, padding mask or past of its own, expected an attention bias");
+  for (Value result : node.getResults().drop_front())
+    if (!result.use_empty()) return rewriter.notifyMatchFailure(node, "a cache of its own");
   if (intAttr(node, "unidirectional", 0)) return rewriter.notifyMatchFailure(node, "unidirectional beside a mask");
   Value q = node.getInputs()[0];
   if (!isActivation(q)) return rewriter.notifyMatchFailure(node, "the query is not [batch, tokens, C] of a known C");

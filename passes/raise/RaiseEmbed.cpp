@@ -31,12 +31,16 @@ struct RaiseGather : OpRewritePattern<llm::OnnxNodeOp> {
     if (!isNode(node, "Gather") || !isTokens(node.getInputs()[1])) return failure();
     if (intAttr(node, "axis", 0) != 0)
       return rewriter.notifyMatchFailure(node, "tokens gather along another axis than 0");
-    llm::OnnxTensorOp tensor = floatTensor(node.getInputs()[0], 2);
+    Value columns = exchanged(node.getInputs()[0]); // [H, V], shared with the head
+    llm::OnnxTensorOp tensor = floatTensor(columns ? columns : node.getInputs()[0], 2);
     if (!tensor) return rewriter.notifyMatchFailure(node, "the table is not a float initialiser [V, H]");
     WeightSpec spec;
     spec.name = weightName(tensor.getName(), "");
-    spec.type = cast<RankedTensorType>(tensor.getType());
+    SmallVector<int64_t> shape(cast<RankedTensorType>(tensor.getType()).getShape());
+    if (columns) std::swap(shape[0], shape[1]);
+    spec.type = RankedTensorType::get(shape, tensor.getType().getElementType());
     spec.storage = {tensor.getStorage()};
+    spec.transposed = bool(columns);
     replaceByEmbed(rewriter, node, node.getInputs()[1], spec);
     return success();
   }
@@ -52,7 +56,9 @@ struct RaiseGatherBlockQuantized : OpRewritePattern<llm::OnnxNodeOp> {
     int64_t quantizeAxis = intAttr(node, "quantize_axis", 1);
     if (intAttr(node, "gather_axis", 0) != 0 || (quantizeAxis != 1 && quantizeAxis != -1))
       return rewriter.notifyMatchFailure(node, "expected gather_axis 0 and quantize_axis 1");
-    auto codes = node.getInputs()[0].getDefiningOp<llm::OnnxTensorOp>();
+    // Codes that are shared with the head are [V, blocks, bytes] there.
+    llm::OnnxNodeOp reshape = nodeOf(node.getInputs()[0], "Reshape");
+    auto codes = (reshape ? reshape.getInputs()[0] : node.getInputs()[0]).getDefiningOp<llm::OnnxTensorOp>();
     if (!codes) return rewriter.notifyMatchFailure(node, "the table is not an initialiser");
     std::string reason;
     bool packed = codes.getType().getElementType().isUnsignedInteger(8);
@@ -74,7 +80,9 @@ private:
     if (operand(node, 3)) return refuse("a packed table with zero points");
     llm::OnnxTensorOp scales = floatTensor(node.getInputs()[2], 2);
     if (!scales) return refuse("the scales are not an initialiser of 2 axes");
-    auto type = cast<RankedTensorType>(codes.getType()), scaleType = cast<RankedTensorType>(scales.getType());
+    auto type = dyn_cast<RankedTensorType>(node.getInputs()[0].getType());
+    if (!type || type.getRank() != 2 || !type.hasStaticShape()) return refuse("the table is not [V, bytes] of known sizes");
+    auto scaleType = cast<RankedTensorType>(scales.getType());
     int64_t bits = intAttr(node, "bits", 4), block = intAttr(node, "block_size", 128);
     int64_t columns = type.getDimSize(1) * (8 / bits);
     if (block > 256 || columns % block || scaleType.getDimSize(0) != type.getDimSize(0) ||

@@ -15,21 +15,15 @@ std::string nameOf(llm::OnnxNodeOp node) {
   return loc ? loc.getName().str() : "";
 }
 
-/// The node if it exchanges the axes of a matrix.
-llm::OnnxNodeOp exchange(llm::OnnxNodeOp transpose) {
-  auto perm = transpose ? transpose.getOnnxAttributes().getAs<DenseI64ArrayAttr>("perm") : DenseI64ArrayAttr();
-  return !perm || perm.asArrayRef() == ArrayRef<int64_t>{1, 0} ? transpose : llm::OnnxNodeOp();
-}
-
 /// DequantizeLinear(codes, scales, zero points) of [K, N] in blocks along K, or Transpose of it of [N, K].
 std::optional<WeightSpec> dequantised(llm::OnnxNodeOp matmul, Value w, std::string &reason) {
-  llm::OnnxNodeOp transpose = exchange(nodeOf(w, "Transpose"));
-  llm::OnnxNodeOp node = nodeOf(transpose ? transpose.getInputs()[0] : w, "DequantizeLinear");
+  Value rows = exchanged(w); // [N, K]
+  llm::OnnxNodeOp node = nodeOf(rows ? rows : w, "DequantizeLinear");
   if (!node) {
     reason = "the second operand is not a float initialiser [K, N]";
     return std::nullopt;
   }
-  int64_t axis = intAttr(node, "axis", 1), kAxis = transpose ? 1 : 0;
+  int64_t axis = intAttr(node, "axis", 1), kAxis = rows ? 1 : 0;
   if (axis != kAxis && axis != kAxis - 2) {
     reason = "DequantizeLinear along axis " + std::to_string(axis) + ", expected that of K, " + std::to_string(kAxis);
     return std::nullopt;
@@ -39,7 +33,7 @@ std::optional<WeightSpec> dequantised(llm::OnnxNodeOp matmul, Value w, std::stri
     return std::nullopt;
   }
   return blockedWeight({node.getInputs()[0], node.getInputs()[1], operand(node, 2), intAttr(node, "block_size", 0),
-                        /*transposed=*/!transpose},
+                        /*transposed=*/!rows},
                        nameOf(matmul), reason);
 }
 

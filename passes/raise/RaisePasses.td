@@ -19,8 +19,8 @@ def RaiseLinear : Pass<"llmc-raise-linear", "mlir::ModuleOp"> {
   let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Leaves llm.linear, and llm.weight symbols: of a [K, N] float `transposed`, of MatMulNBits one of
-    `!wq.encoded<matmul_nbits>`, with a bias if it has one, of DequantizeLinear of [K, N] in blocks along K (or Transpose
-    of that of [N, K]) one of `!wq.encoded<onnx_blocks>`. An Add of a vector to a linear becomes its bias.
+    `!wq.encoded<matmul_nbits>`, with a bias if it has one, of DequantizeLinear of [K, N] in blocks along K (or
+    Transpose of that of [N, K]) one of `!wq.encoded<onnx_blocks>`. An Add of a vector to a linear becomes its bias.
     Refuses (remark): the weight is not an initialiser; an element type that is not F32, F16 or BF16; MatMulNBits of 2
     bits, with float zero points, with g_idx, or with blocks of more than 256; DequantizeLinear without blocks, in
     blocks that are no multiple of 16 up to 256, or of unsigned codes without zero points.

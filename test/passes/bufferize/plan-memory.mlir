@@ -26,6 +26,23 @@ func.func @step() -> tensor<?x8xf32> {
 
 kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
 
+// Two calls write parts of one buffer.
+// CHECK-LABEL: func.func @step
+// CHECK-SAME:  kernel.arena_row_bytes = 128
+// CHECK:       kernel.alloc row_bytes 128 offset 0
+// CHECK:       tied 0 row_bytes 128 offset 0
+// CHECK:       tied 0 row_bytes 128 offset 0 {column_offset = 64
+func.func @step() -> tensor<?x16xf32> {
+  %a = kernel.alloc row_bytes 128 : tensor<?x16xf32>
+  %b = kernel.call [@k](%a) ["y"] over rows 1 tied 0 row_bytes 128 : (tensor<?x16xf32>) -> tensor<?x16xf32>
+  %c = kernel.call [@k](%b) ["y"] over rows 1 tied 0 row_bytes 128 {column_offset = 64 : i64} : (tensor<?x16xf32>) -> tensor<?x16xf32>
+  return %c : tensor<?x16xf32>
+}
+
+// -----
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+
 func.func @step() -> tensor<?x8xf32> {
   %a = kernel.call [@k]() [] over rows 1 row_bytes 64 : () -> tensor<?x8xf32>
   %b = kernel.call [@k](%a) ["x"] over rows 1 tied 0 row_bytes 64 : (tensor<?x8xf32>) -> tensor<?x8xf32>

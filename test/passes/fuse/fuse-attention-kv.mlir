@@ -2,9 +2,9 @@
 // RUN:   --verify-diagnostics | FileCheck %s
 
 // CHECK-LABEL: func.func @rotated
-// CHECK:       %[[QKV:.*]] = llm.concat_columns %arg0, %arg1, %arg2
 // CHECK:       %[[F:.*]] = wq.constant dense<[1.000000e+00, 5.000000e-01]>
 // CHECK:       %[[T:.*]] = llm.rope_table %arg3, %[[F]]
+// CHECK:       %[[QKV:.*]] = llm.concat_columns %arg0, %arg1, %arg2
 // CHECK:       llm.attention_kv %[[QKV]], %arg3 table %[[T]] {{.*}}layer = 0
 // CHECK-NOT:   llm.rope_table
 // CHECK:       llm.attention_kv {{.*}} table %[[T]] {{.*}}layer = 1
