@@ -7,9 +7,9 @@
 
 namespace llmc {
 
-inline constexpr int64_t kPanel = 64;         // output columns of a weight panel
+inline constexpr int64_t kPanel = 64;           // output columns of a weight panel
 inline constexpr int64_t kActivationBlock = 32; // k per activation scale of a q8 row
-inline constexpr int64_t kAlign = 64;         // of buffers and row strides, bytes
+inline constexpr int64_t kAlign = 64;           // of buffers and row strides, bytes
 
 constexpr int64_t roundUp(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
@@ -36,9 +36,9 @@ struct WeightFormat {
   int64_t scaleBytes() const;  // 64 scales
   int64_t offsetBytes() const; // 64 zero points or minima, 0 if none
   int64_t blockBytes() const { return codeBytes() + scaleBytes() + offsetBytes(); }
-  int64_t panelBytes(int64_t k) const;           // one panel: all blocks, k ascending
-  int64_t bytes(int64_t n, int64_t k) const;     // all panels, n rounded up to 64
-  std::string name() const;                      // "w4g32", "w4g32zp", "w8g16sf32", "wf32"
+  int64_t panelBytes(int64_t k) const;       // one panel: all blocks, k ascending
+  int64_t bytes(int64_t n, int64_t k) const; // all panels, n rounded up to 64
+  std::string name() const;                  // "w4g32", "w4g32zp", "w8g16sf32", "wf32"
   bool operator==(const WeightFormat &) const = default;
 };
 
@@ -64,7 +64,7 @@ struct MatmulDesc {
   WeightFormat w;
   RowFormat x = RowFormat::F32;
   bool bias = false;
-  bool accumulate = false;  // y += instead of y =
+  bool accumulate = false; // y += instead of y =
   int64_t minRows = 1, maxRows = INT64_MAX;
   int64_t xStride = 0, yStride = 0; // bytes
   bool operator==(const MatmulDesc &) const = default;
@@ -79,13 +79,13 @@ enum class RopeKind : uint8_t { Formula, Dynamic, Table };
 /// One op over rows of `columns` (README of the family has the formula of each).
 struct RowwiseDesc {
   RowwiseOp op = RowwiseOp::Add;
-  int64_t columns = 0;              // of the output; for RopeTable: rope_dim
-  RowFormat out = RowFormat::F32;   // RmsNorm, Glu, Quantize may write Q8
-  int64_t xStride = 0, yStride = 0; // bytes
-  float epsilon = 0;                // RmsNorm
+  int64_t columns = 0;                      // of the output; for RopeTable: rope_dim
+  RowFormat out = RowFormat::F32;           // RmsNorm, Glu, Quantize may write Q8
+  int64_t xStride = 0, yStride = 0;         // bytes
+  float epsilon = 0;                        // RmsNorm
   Activation activation = Activation::None; // Glu: y = activation(x[:, 0:columns]) * x[:, columns:2*columns]
-  WeightFormat w;                   // Embed: format of the packed table
-  float scale = 1;                  // Embed: y = scale * row; RopeTable: attention factor of cosines and sines
+  WeightFormat w;                           // Embed: format of the packed table
+  float scale = 1;                          // Embed: y = scale * row; RopeTable: attention factor of cosines and sines
   RopeKind rope = RopeKind::Formula;
   float ropeBase = 0, ropeFactor = 1; // Dynamic
   int64_t ropeMaxPositions = 0;       // Dynamic: original positions; Table: rows of the table
@@ -103,14 +103,14 @@ enum class RopeStyle : uint8_t { None, Half, Interleaved };
 struct AttentionDesc {
   int64_t heads = 0, kvHeads = 0, headDim = 0; // headDim: a multiple of 8
   KvType kv = KvType::F32;
-  float scale = 0;               // of q.k
+  float scale = 0; // of q.k
   RopeStyle rope = RopeStyle::Half;
-  int64_t ropeDim = 0;           // rotated channels, <= headDim
+  int64_t ropeDim = 0; // rotated channels, <= headDim
   int64_t pageBytes = 0;
   int64_t qkvStride = 0, ropeStride = 0, yStride = 0; // bytes
-  int64_t window = 0;            // 0: full; else a query sees itself and window-1 keys before it
-  int64_t minRows = 1, maxRows = INT64_MAX; // of a step
-  int64_t rowBlock = 1;          // rows per unit
+  int64_t window = 0;                                 // 0: full; else a query sees itself and window-1 keys before it
+  int64_t minRows = 1, maxRows = INT64_MAX;           // of a step
+  int64_t rowBlock = 1;                               // rows per unit
   int64_t kvLayerBytes() const { return 2 * kvHeads * 64 * headDim * (kv == KvType::F32 ? 4 : 2); }
   bool operator==(const AttentionDesc &) const = default;
 };

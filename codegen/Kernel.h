@@ -22,9 +22,9 @@ struct Code {
 };
 
 template <typename Desc> struct Kernel {
-  const char *name;      // family_types_shape_isa: "matmul_w4a8_m1_avx512vnni"
+  const char *name; // family_types_shape_isa: "matmul_w4a8_m1_avx512vnni"
   Arch arch = Arch::X86_64;
-  bool anyArch = false;  // portable kernels
+  bool anyArch = false; // portable kernels
   Features needs;
   Refusal (*refuse)(const Desc &, const Target &);
   double (*cost)(const Desc &, const Target &); // seconds for one call at typical rows, one core; lower is better
@@ -39,15 +39,17 @@ template <> llvm::ArrayRef<Kernel<AttentionDesc>> kernelTable<AttentionDesc>();
 template <> llvm::ArrayRef<Kernel<KvAppendDesc>> kernelTable<KvAppendDesc>();
 
 /// One row's answer: nothing if it accepts.
-template <typename Desc>
-Refusal refusal(const Kernel<Desc> &kernel, const Desc &desc, const Target &target) {
+template <typename Desc> Refusal refusal(const Kernel<Desc> &kernel, const Desc &desc, const Target &target) {
   if (!kernel.anyArch && kernel.arch != target.arch) return std::string("another architecture");
   if (Features missing = kernel.needs - target.features; !missing.empty())
     return target.name + " lacks " + toString(missing);
   return kernel.refuse ? kernel.refuse(desc, target) : std::nullopt;
 }
 
-struct RefusedKernel { const char *name; std::string reason; };
+struct RefusedKernel {
+  const char *name;
+  std::string reason;
+};
 
 /// The cheapest row that accepts (order breaks ties), or null; `refused` collects the others' reasons.
 template <typename Desc>

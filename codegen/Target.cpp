@@ -5,9 +5,11 @@ namespace llmc {
 using enum Feature;
 
 llvm::StringRef featureName(Feature feature) {
-  static constexpr const char *names[] = {"sse4.2", "avx", "avx2", "fma", "f16c", "bmi2", "avxvnni", "avx512f",
-      "avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512vnni", "avx512vbmi", "avx512bf16", "avx512fp16", "amx-tile",
-      "amx-int8", "amx-bf16", "amx-fp16", "neon", "dotprod", "i8mm", "bf16", "sve"};
+  static constexpr const char *names[] = {"sse4.2",     "avx",      "avx2",       "fma",        "f16c",
+                                          "bmi2",       "avxvnni",  "avx512f",    "avx512bw",   "avx512dq",
+                                          "avx512vl",   "avx512cd", "avx512vnni", "avx512vbmi", "avx512bf16",
+                                          "avx512fp16", "amx-tile", "amx-int8",   "amx-bf16",   "amx-fp16",
+                                          "neon",       "dotprod",  "i8mm",       "bf16",       "sve"};
   static_assert(std::size(names) == unsigned(Feature::Count));
   return names[unsigned(feature)];
 }
@@ -20,8 +22,7 @@ std::string toString(Features features) {
 }
 
 static constexpr Features kIcelake = kAvx512Vnni | Features{Avx512vbmi};
-static constexpr Features kSapphire =
-    kIcelake | Features{AvxVnni, Avx512bf16, Avx512fp16, AmxTile, AmxInt8, AmxBf16};
+static constexpr Features kSapphire = kIcelake | Features{AvxVnni, Avx512bf16, Avx512fp16, AmxTile, AmxInt8, AmxBf16};
 static constexpr const char *kLinuxX64 = "x86_64-unknown-linux-gnu";
 
 llvm::ArrayRef<Target> allTargets() {

@@ -32,7 +32,8 @@ std::optional<uint64_t> findNote(llvm::MemoryBufferRef file) {
     llvm::consumeError(object.takeError());
     return std::nullopt;
   }
-  for (const llvm::object::ELFSectionRef section : static_cast<llvm::object::ELFObjectFileBase &>(**object).sections()) {
+  for (const llvm::object::ELFSectionRef section :
+       static_cast<llvm::object::ELFObjectFileBase &>(**object).sections()) {
     llvm::Expected<llvm::StringRef> name = section.getName();
     if (!name) {
       llvm::consumeError(name.takeError());
@@ -73,8 +74,7 @@ void computeBuildId(llvm::MemoryBufferRef file, uint64_t noteOffset, const llmc_
   memset(code.data() + noteOffset, 0, sizeof(llmc_artifact));
   code.append(reinterpret_cast<const char *>(&note.weights_checksum), 8);
   code.append(reinterpret_cast<const char *>(&note.text_checksum), 8);
-  llvm::XXH128_hash_t hash =
-      llvm::xxh3_128bits({reinterpret_cast<const uint8_t *>(code.data()), code.size()});
+  llvm::XXH128_hash_t hash = llvm::xxh3_128bits({reinterpret_cast<const uint8_t *>(code.data()), code.size()});
   memcpy(id, &hash.low64, 8);
   memcpy(id + 8, &hash.high64, 8);
 }
@@ -106,7 +106,8 @@ llvm::Expected<llmc_artifact> appendTexts(const std::string &path, const Artifac
   memcpy(note.magic, "LLMCART", 8);
   note.version = LLMC_ARTIFACT_VERSION;
   std::error_code error;
-  llvm::raw_fd_ostream os(path, error, llvm::sys::fs::CD_OpenExisting, llvm::sys::fs::FA_Write, llvm::sys::fs::OF_Append);
+  llvm::raw_fd_ostream os(path, error, llvm::sys::fs::CD_OpenExisting, llvm::sys::fs::FA_Write,
+                          llvm::sys::fs::OF_Append);
   if (error) return fault(path, error.message());
   auto append = [&](const std::string &text) {
     llmc_blob blob = {size, text.size()};
@@ -162,13 +163,13 @@ llvm::Expected<ArtifactFile> readArtifact(const std::string &path) {
   memcpy(&read.note, file.getBufferStart() + *offset, sizeof read.note);
   const llmc_artifact &note = read.note;
   if (std::string wrong = checkNote(note, file.getBufferSize()); !wrong.empty()) return fault(path, wrong);
-  if (note.metadata.offset < *offset + sizeof note) return fault(path, "the note names bytes of the code; it was altered");
+  if (note.metadata.offset < *offset + sizeof note)
+    return fault(path, "the note names bytes of the code; it was altered");
   if (textChecksum(file, note) != note.text_checksum)
     return fault(path, "texts: the checksum differs; the file was altered");
   llvm::Expected<uint64_t> weights = checksumWeights(path, note);
   if (!weights) return weights.takeError();
-  if (*weights != note.weights_checksum)
-    return fault(path, "weights: the checksum differs; the file was altered");
+  if (*weights != note.weights_checksum) return fault(path, "weights: the checksum differs; the file was altered");
   uint8_t id[16];
   computeBuildId(file, *offset, note, id);
   if (memcmp(id, note.build_id, sizeof id)) return fault(path, "code: the build id differs; the file was altered");

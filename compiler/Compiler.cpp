@@ -10,8 +10,8 @@
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "frontends/text/Text.h"
-#include "passes/support/Schemes.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "passes/support/Schemes.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 #include <fcntl.h>
@@ -72,13 +72,17 @@ void prepareTexts(Compilation &c, const std::string &path, const Progress &progr
   const TextAssets &assets = c.model.text;
   if (!assets.tokenizerJson.empty()) {
     llvm::Expected<std::string> json = canonicalTokenizer(assets);
-    if (json) c.texts.tokenizer = std::move(*json);
-    else progress.warning(path + ": tokenizer: " + llvm::toString(json.takeError()) + "; compiled without it");
+    if (json)
+      c.texts.tokenizer = std::move(*json);
+    else
+      progress.warning(path + ": tokenizer: " + llvm::toString(json.takeError()) + "; compiled without it");
   }
   if (!assets.chatTemplate.empty()) {
     auto compiled = text::ChatTemplate::compile(assets.chatTemplate);
-    if (compiled) c.texts.chatTemplate = assets.chatTemplate;
-    else progress.warning(path + ": chat template: " + llvm::toString(compiled.takeError()) + "; compiled without it");
+    if (compiled)
+      c.texts.chatTemplate = assets.chatTemplate;
+    else
+      progress.warning(path + ": chat template: " + llvm::toString(compiled.takeError()) + "; compiled without it");
   }
 }
 
@@ -86,8 +90,8 @@ llvm::Error writeWeights(Compilation &c, const std::string &path, const llmc_art
   int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return llvm::createStringError(path + ": cannot be opened for writing");
   FileSink sink(fd, note.weights.offset);
-  llvm::Error error = runWeightProgram(*c.model.module, c.model.files, sink,
-                                       {compileThreads(c.options), progress.weights});
+  llvm::Error error =
+      runWeightProgram(*c.model.module, c.model.files, sink, {compileThreads(c.options), progress.weights});
   close(fd);
   return error;
 }
@@ -166,8 +170,10 @@ llvm::Error writeArtifact(Compilation &c, const std::string &out, const Progress
   };
   llvm::Error error = write();
   if (!error && rename(path.c_str(), out.c_str())) error = llvm::createStringError(out + ": cannot be written");
-  if (error) unlink(path.c_str());
-  else (void)!chmod(out.c_str(), 0755);
+  if (error)
+    unlink(path.c_str());
+  else
+    (void)!chmod(out.c_str(), 0755);
   return error;
 }
 

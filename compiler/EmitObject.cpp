@@ -4,9 +4,9 @@
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "llmc_artifact.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "passes/select/Descriptors.h"
 #include "passes/support/Schemes.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/Linker/Linker.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -76,17 +76,17 @@ void addConstants(ModuleOp module, const Target &target, llvm::Function *step, l
   auto *i64 = llvm::Type::getInt64Ty(c);
   auto *ptr = llvm::PointerType::get(c, 0);
   auto *variantType = llvm::StructType::get(c, {ptr, i64, ptr, ptr});
-  auto *variant = llvm::ConstantStruct::get(
-      variantType, {text(into, target.name), llvm::ConstantInt::get(i64, target.features.raw()),
-                    text(into, toString(target.features)), step});
+  auto *variant = llvm::ConstantStruct::get(variantType, {text(into, target.name),
+                                                          llvm::ConstantInt::get(i64, target.features.raw()),
+                                                          text(into, toString(target.features)), step});
   auto *variants = new llvm::GlobalVariable(into, variantType, true, llvm::GlobalValue::PrivateLinkage, variant);
   static_assert(sizeof(llmc_model_constants) == 13 * 8 && sizeof(llmc_variant) == 4 * 8);
   llvm::SmallVector<llvm::Constant *> fields;
-  for (llvm::StringRef name : {llvm::StringRef(llm::kVocab), llvm::StringRef(llm::kLayers), llvm::StringRef(llm::kHidden),
-                               llvm::StringRef(llm::kMaxContext), llvm::StringRef(kPageBytes),
-                               llvm::StringRef(kArenaRowBytes), llvm::StringRef(kLogitArenaRowBytes),
-                               llvm::StringRef(kLogitsOffset), llvm::StringRef(kLogitsStride),
-                               llvm::StringRef(kWeightBytes), llvm::StringRef(kKvBits)}) {
+  for (llvm::StringRef name :
+       {llvm::StringRef(llm::kVocab), llvm::StringRef(llm::kLayers), llvm::StringRef(llm::kHidden),
+        llvm::StringRef(llm::kMaxContext), llvm::StringRef(kPageBytes), llvm::StringRef(kArenaRowBytes),
+        llvm::StringRef(kLogitArenaRowBytes), llvm::StringRef(kLogitsOffset), llvm::StringRef(kLogitsStride),
+        llvm::StringRef(kWeightBytes), llvm::StringRef(kKvBits)}) {
     auto value = module->getAttrOfType<IntegerAttr>(name);
     fields.push_back(llvm::ConstantInt::get(i64, value ? value.getInt() : 0));
   }

@@ -7,9 +7,9 @@
 
 namespace llmc {
 
-/// The LLVM module of a compiled model: the step, every kernel (machine code as hidden functions in module asm, portable
-/// kernels as LLVM functions), `llmc_model_constants` and the `.note.llmc` section with `llmc_artifact` (llmc_artifact.h).
-/// `module` is what the last stage leaves. Optimised.
+/// The LLVM module of a compiled model: the step, every kernel (machine code as hidden functions in module asm,
+/// portable kernels as LLVM functions), `llmc_model_constants` and the `.note.llmc` section with `llmc_artifact`
+/// (llmc_artifact.h). `module` is what the last stage leaves. Optimised.
 llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(mlir::ModuleOp module, const Target &target,
                                                               llvm::LLVMContext &context);
 

@@ -64,7 +64,8 @@ llvm::Expected<std::unique_ptr<JitModel>> JitModel::create(Compilation &c, const
   if (!object) return object.takeError();
   auto jit = llvm::orc::LLJITBuilder().create();
   if (!jit) return jit.takeError();
-  auto process = llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess((*jit)->getDataLayout().getGlobalPrefix());
+  auto process =
+      llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess((*jit)->getDataLayout().getGlobalPrefix());
   if (!process) return process.takeError();
   (*jit)->getMainJITDylib().addGenerator(std::move(*process));
   std::string_view runtime = runtimeObject(c.target.arch == Arch::X86_64 ? "x86_64" : "aarch64");
@@ -73,11 +74,12 @@ llvm::Expected<std::unique_ptr<JitModel>> JitModel::create(Compilation &c, const
 
   auto bytes = (*c.model.module)->getAttrOfType<mlir::IntegerAttr>(kWeightBytes);
   auto memory = std::make_unique<Memory>(bytes ? bytes.getInt() : 0);
-  if (!memory->data()) return llvm::createStringError("no memory for " + std::to_string(memory->size) + " bytes of weights");
+  if (!memory->data())
+    return llvm::createStringError("no memory for " + std::to_string(memory->size) + " bytes of weights");
   progress.stage("packing weights");
   MemorySink sink({memory->data(), memory->size});
-  if (llvm::Error error = runWeightProgram(*c.model.module, c.model.files, sink,
-                                           {compileThreads(c.options), progress.weights}))
+  if (llvm::Error error =
+          runWeightProgram(*c.model.module, c.model.files, sink, {compileThreads(c.options), progress.weights}))
     return std::move(error);
   return std::unique_ptr<JitModel>(new OrcModel(std::move(*jit), std::move(memory)));
 }

@@ -1,6 +1,6 @@
 #include "compiler/Link.h"
-#include "runtime/RuntimeObjects.h"
 #include "lld/Common/Driver.h"
+#include "runtime/RuntimeObjects.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/raw_ostream.h"
@@ -46,9 +46,24 @@ llvm::Error linkSharedObject(llvm::ArrayRef<char> object, const Target &target, 
   if (llvm::Error error = writeTemporary({runtime.data(), runtime.size()}, runtimePath)) return error;
   llvm::FileRemover removeRuntime(runtimePath);
 
-  std::vector<std::string> arguments = {"ld.lld", "-shared", "-o", path, objectPath.str().str(), runtimePath.str().str(),
-                                        "--no-undefined", "--gc-sections", "--build-id=none", "--hash-style=gnu",
-                                        "-z", "noexecstack", "-Bsymbolic", "-z", "now", "-z", "max-page-size=4096", "--strip-debug"};
+  std::vector<std::string> arguments = {"ld.lld",
+                                        "-shared",
+                                        "-o",
+                                        path,
+                                        objectPath.str().str(),
+                                        runtimePath.str().str(),
+                                        "--no-undefined",
+                                        "--gc-sections",
+                                        "--build-id=none",
+                                        "--hash-style=gnu",
+                                        "-z",
+                                        "noexecstack",
+                                        "-Bsymbolic",
+                                        "-z",
+                                        "now",
+                                        "-z",
+                                        "max-page-size=4096",
+                                        "--strip-debug"};
   for (llvm::StringRef library : {"libc.so.6", "libm.so.6"}) {
     std::optional<std::string> found = findLibrary(target, library);
     if (!found) return llvm::createStringError(target.name + ": " + library.str() + " was not found on this system");

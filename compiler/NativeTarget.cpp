@@ -13,9 +13,7 @@ Features hostFeatures() {
   return all;
 }
 
-Arch hostArch() {
-  return llvm::Triple(llvm::sys::getProcessTriple()).isAArch64() ? Arch::AArch64 : Arch::X86_64;
-}
+Arch hostArch() { return llvm::Triple(llvm::sys::getProcessTriple()).isAArch64() ? Arch::AArch64 : Arch::X86_64; }
 
 Features missingOnHost(const Target &target) {
   return target.arch == hostArch() ? target.features - hostFeatures() : target.features;

@@ -1,7 +1,7 @@
 #include "compiler/Pipeline.h"
+#include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
 #include "passes/raise/Raise.h"
-#include "mlir/Transforms/Passes.h"
 
 using namespace mlir;
 
@@ -29,7 +29,9 @@ void addSplit(OpPassManager &pm, const Options &, const Target &) { pm.addPass(c
 void addSelect(OpPassManager &pm, const Options &o, const Target &t) {
   pm.addPass(createSelectKernels({t.name, o.kvType}));
 }
-void addPlan(OpPassManager &pm, const Options &, const Target &) { pm.nest<func::FuncOp>().addPass(createPlanMemory()); }
+void addPlan(OpPassManager &pm, const Options &, const Target &) {
+  pm.nest<func::FuncOp>().addPass(createPlanMemory());
+}
 void addSynchronize(OpPassManager &pm, const Options &, const Target &) {
   pm.nest<func::FuncOp>().addPass(createInsertBarriers());
 }
@@ -58,8 +60,7 @@ llvm::Error runStages(ModuleOp module, const Options &options, const Target &tar
     known |= options.stopAfter == stage.name;
     (names += names.empty() ? "" : ", ") += stage.name;
   }
-  if (!known)
-    return llvm::createStringError("stop-after: found '" + options.stopAfter + "', expected one of " + names);
+  if (!known) return llvm::createStringError("stop-after: found '" + options.stopAfter + "', expected one of " + names);
   for (const Stage &stage : stages()) {
     PassManager pm(module.getContext());
     stage.add(pm, options, target);

@@ -2,8 +2,8 @@
 #include "compiler/Version.h"
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
-#include "passes/support/Schemes.h"
 #include "mlir/IR/Remarks.h"
+#include "passes/support/Schemes.h"
 #include <nlohmann/json.hpp>
 
 using namespace mlir;
@@ -36,7 +36,8 @@ std::string print(Type type) {
 Json kernelsOf(ModuleOp module) {
   Json kernels = Json::array();
   for (auto func : module.getOps<kernel::FuncOp>())
-    kernels.push_back({{"kernel", func.getRow().str()}, {"symbol", func.getSymName().str()},
+    kernels.push_back({{"kernel", func.getRow().str()},
+                       {"symbol", func.getSymName().str()},
                        {"min_rows", func.getMinRows()},
                        {"max_rows", int64_t(func.getMaxRows()) == INT64_MAX ? Json() : Json(func.getMaxRows())}});
   return kernels;
@@ -45,8 +46,10 @@ Json kernelsOf(ModuleOp module) {
 Json weightsOf(ModuleOp module) {
   Json weights = Json::array();
   for (auto packed : module.getOps<wq::PackedOp>())
-    weights.push_back({{"name", packed.getSymName().str()}, {"type", print(packed.getType())},
-                       {"offset", packed.getOffset()}, {"bytes", packed.getBytes()},
+    weights.push_back({{"name", packed.getSymName().str()},
+                       {"type", print(packed.getType())},
+                       {"offset", packed.getOffset()},
+                       {"bytes", packed.getBytes()},
                        {"gathered", packed->hasAttr(kGatheredAttr)}});
   return weights;
 }
@@ -92,8 +95,11 @@ std::string reportJson(const Compilation &c, const RefusalLog &refusals) {
   for (const auto &[key, count] : refusals.counts())
     refused.push_back({{"pass", key.first}, {"reason", key.second}, {"count", count}});
   ModuleOp module = *c.model.module;
-  Json j = {{"options", {{"quantize", c.options.quantize}, {"group_size", c.options.groupSize},
-                         {"asymmetric", c.options.asymmetric}, {"compute", c.options.compute}}},
+  Json j = {{"options",
+             {{"quantize", c.options.quantize},
+              {"group_size", c.options.groupSize},
+              {"asymmetric", c.options.asymmetric},
+              {"compute", c.options.compute}}},
             {"kernels", kernelsOf(module)},
             {"weights", weightsOf(module)},
             {"refusals", refused}};

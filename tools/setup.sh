@@ -16,7 +16,7 @@ packages=(
 )
 target=llmc
 if [[ ${1:-} == --tests ]]; then
-  packages+=(qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+  packages+=(clang-format-22 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
   command -v npm >/dev/null || packages+=(npm) # texts and a model of the tests come as npm packages
   target=all
 elif [[ $# -gt 0 ]]; then

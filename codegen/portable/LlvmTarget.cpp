@@ -11,8 +11,7 @@ std::string baseline(const Target &target) { return target.arch == Arch::X86_64 
 std::string featureString(const Target &target) {
   std::string text;
   for (unsigned i = 0; i < unsigned(Feature::Count); ++i)
-    if (target.features.has(Feature(i)))
-      (text += text.empty() ? "+" : ",+") += featureName(Feature(i));
+    if (target.features.has(Feature(i))) (text += text.empty() ? "+" : ",+") += featureName(Feature(i));
   return text;
 }
 } // namespace

@@ -7,7 +7,10 @@ using namespace Xbyak;
 void Assembler::enter(llvm::ArrayRef<Reg64> calleeSaved, int stackBytes) {
   saved.assign(calleeSaved.begin(), calleeSaved.end());
   framed = stackBytes > 0;
-  if (framed) { push(rbp); mov(rbp, rsp); }
+  if (framed) {
+    push(rbp);
+    mov(rbp, rsp);
+  }
   for (const Reg64 &r : saved) push(r);
   if (framed) {
     sub(rsp, int(roundUp(stackBytes, 64)));
@@ -43,7 +46,11 @@ Label &Assembler::constantF32(float value) {
 
 void Assembler::loop(const Reg64 &counter, int64_t limit, int64_t step, llvm::function_ref<void()> body) {
   if (limit <= 0) return;
-  if (limit <= step) { xor_(counter.cvt32(), counter.cvt32()); body(); return; }
+  if (limit <= step) {
+    xor_(counter.cvt32(), counter.cvt32());
+    body();
+    return;
+  }
   Label top;
   xor_(counter.cvt32(), counter.cvt32());
   L(top);
@@ -79,8 +86,7 @@ llvm::Expected<Code> assemble(llvm::function_ref<void(Assembler &)> body) {
     for (char b : bytes) a.db(uint8_t(b));
   }
   a.ready();
-  if (int error = GetError())
-    return llvm::createStringError(std::string("xbyak: ") + ConvertErrorToString(error));
+  if (int error = GetError()) return llvm::createStringError(std::string("xbyak: ") + ConvertErrorToString(error));
   code.bytes.assign(a.getCode(), a.getCode() + a.getSize());
   return code;
 }

@@ -10,7 +10,8 @@
 namespace llmc {
 
 /// An assembler for one kernel. Arguments come in rdi. Callee-saved registers that the kernel uses are named once, in
-/// `enter`; `leave` restores them and returns. Constants are shared by value and stand behind the code, 64-byte aligned.
+/// `enter`; `leave` restores them and returns. Constants are shared by value and stand behind the code, 64-byte
+/// aligned.
 class Assembler : public Xbyak::CodeGenerator {
 public:
   Assembler() : Xbyak::CodeGenerator(1 << 16, Xbyak::AutoGrow) {}

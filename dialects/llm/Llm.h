@@ -12,8 +12,8 @@
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
-#include "dialects/llm/LlmEnums.h.inc"
 #include "dialects/llm/LlmDialect.h.inc"
+#include "dialects/llm/LlmEnums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/llm/LlmAttrs.h.inc"
 #define GET_OP_CLASSES

@@ -43,10 +43,11 @@ Attribute RopeAttr::parse(AsmParser &parser, Type) {
   while (succeeded(parser.parseOptionalComma())) {
     StringRef key;
     if (parser.parseKeyword(&key) || parser.parseEqual()) return {};
-    if (key == "scale" ? bool(parser.parseFloat(scale))
-        : key == "dynamic_max" ? bool(parser.parseInteger(dynamicMax))
-        : key == "dynamic_base" ? bool(parser.parseFloat(base))
-        : key == "dynamic_factor" ? bool(parser.parseFloat(factor)) : true) {
+    if (key == "scale"            ? bool(parser.parseFloat(scale))
+        : key == "dynamic_max"    ? bool(parser.parseInteger(dynamicMax))
+        : key == "dynamic_base"   ? bool(parser.parseFloat(base))
+        : key == "dynamic_factor" ? bool(parser.parseFloat(factor))
+                                  : true) {
       parser.emitError(loc, "rope: found '") << key << "', expected scale, dynamic_max, dynamic_base or dynamic_factor";
       return {};
     }
@@ -104,7 +105,8 @@ LogicalResult WeightOp::verify() {
 LogicalResult GetWeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
   if (!weight) return emitOpError() << "names an unknown weight " << getWeightAttr();
-  if (weight.getType() != getY().getType()) return emitOpError() << "differs from the weight's type " << weight.getType();
+  if (weight.getType() != getY().getType())
+    return emitOpError() << "differs from the weight's type " << weight.getType();
   return success();
 }
 
@@ -118,7 +120,8 @@ LogicalResult LinearOp::verify() {
   if (tensor(getW()).getRank() != 2 || columns(getX()) != columns(getW()))
     return emitOpError() << "has rows of " << columns(getX()) << " and a weight of K = " << columns(getW());
   if (columns(getY()) != tensor(getW()).getDimSize(0))
-    return emitOpError() << "gives " << columns(getY()) << " columns, its weight has N = " << tensor(getW()).getDimSize(0);
+    return emitOpError() << "gives " << columns(getY())
+                         << " columns, its weight has N = " << tensor(getW()).getDimSize(0);
   if (getBias() && (tensor(getBias()).getRank() != 1 || tensor(getBias()).getDimSize(0) != columns(getY())))
     return emitOpError("expects a bias of N elements");
   return success();
@@ -134,7 +137,8 @@ LogicalResult RmsNormOp::verify() {
 
 LogicalResult RopeOp::verify() {
   if (getHeads() <= 0 || columns(getX()) % int64_t(getHeads())) return emitOpError("expects heads that divide the row");
-  if (getRope().getDim() > columns(getX()) / int64_t(getHeads())) return emitOpError("rotates more channels than a head has");
+  if (getRope().getDim() > columns(getX()) / int64_t(getHeads()))
+    return emitOpError("rotates more channels than a head has");
   return success();
 }
 

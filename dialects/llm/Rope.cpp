@@ -8,8 +8,7 @@ namespace {
 std::vector<float> plainFrequencies(const RopeConfig &c) {
   std::vector<float> f(c.dim / 2);
   // As torch does it in f32: 1 / theta^(2i/dim).
-  for (size_t i = 0; i < f.size(); ++i)
-    f[i] = 1.0f / std::pow(float(c.theta), float(2 * i) / float(c.dim));
+  for (size_t i = 0; i < f.size(); ++i) f[i] = 1.0f / std::pow(float(c.theta), float(2 * i) / float(c.dim));
   return f;
 }
 
@@ -20,7 +19,10 @@ void scaleLlama3(const RopeConfig &c, std::vector<float> &f) {
   for (float &x : f) {
     double wavelength = 2 * M_PI / x;
     if (wavelength < highWavelength) continue;
-    if (wavelength > lowWavelength) { x = float(x / c.factor); continue; }
+    if (wavelength > lowWavelength) {
+      x = float(x / c.factor);
+      continue;
+    }
     double smooth = (c.originalMaxPositions / wavelength - c.lowFreqFactor) / (c.highFreqFactor - c.lowFreqFactor);
     x = float((1 - smooth) * (x / c.factor) + smooth * x);
   }
@@ -48,7 +50,8 @@ float scaleYarn(const RopeConfig &c, std::vector<float> &f) {
 
 llvm::Expected<RopeTable> computeRope(const RopeConfig &c) {
   if (c.dim <= 0 || c.dim % 2)
-    return llvm::createStringError("rope: found " + std::to_string(c.dim) + " rotated channels, expected an even number");
+    return llvm::createStringError("rope: found " + std::to_string(c.dim) +
+                                   " rotated channels, expected an even number");
   if (!(c.theta > 0) || !(c.factor > 0) || c.originalMaxPositions < 0)
     return llvm::createStringError("rope: expected positive theta and factor");
   RopeTable table{plainFrequencies(c)};
@@ -60,8 +63,14 @@ llvm::Expected<RopeTable> computeRope(const RopeConfig &c) {
   if (c.type == "dynamic") return table; // the frequencies change with the length, at run time
   if ((c.type == "llama3" || c.type == "yarn") && c.originalMaxPositions == 0)
     return llvm::createStringError("rope: " + c.type + " needs original_max_position_embeddings");
-  if (c.type == "llama3") { scaleLlama3(c, table.invFreq); return table; }
-  if (c.type == "yarn") { table.scale = scaleYarn(c, table.invFreq); return table; }
+  if (c.type == "llama3") {
+    scaleLlama3(c, table.invFreq);
+    return table;
+  }
+  if (c.type == "yarn") {
+    table.scale = scaleYarn(c, table.invFreq);
+    return table;
+  }
   return llvm::createStringError("rope: found type '" + c.type +
                                  "', expected default, linear, dynamic, llama3 or yarn");
 }

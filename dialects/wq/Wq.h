@@ -9,8 +9,8 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
-#include "dialects/wq/WqEnums.h.inc"
 #include "dialects/wq/WqDialect.h.inc"
+#include "dialects/wq/WqEnums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/wq/WqAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES

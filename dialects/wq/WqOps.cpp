@@ -149,7 +149,8 @@ LogicalResult LinearOp::verify() {
     return emitOpError() << "gives " << y.getDimSize(1) << " columns, its weight has N = " << w.getDimSize(0);
   if (getBias() && (tensor(getBias()).getRank() != 1 || tensor(getBias()).getDimSize(0) != w.getDimSize(0)))
     return emitOpError("expects a bias of N elements");
-  if (getResidual() && getResidual().getType() != getY().getType()) return emitOpError("expects a residual of y's type");
+  if (getResidual() && getResidual().getType() != getY().getType())
+    return emitOpError("expects a residual of y's type");
   return success();
 }
 

@@ -1,9 +1,9 @@
 // One arena for the values of a step: first fit over live ranges, in bytes per row of capacity.
+#include "codegen/Descriptor.h"
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "passes/Passes.h"
 #include "passes/support/Schemes.h"
-#include "codegen/Descriptor.h"
 #include <deque>
 
 namespace llmc {
@@ -103,8 +103,8 @@ private:
     getOperation()->setAttr(kLogitsStride, b.getI64IntegerAttr(logits->rowBytes));
   }
 
-  std::deque<Buffer> buffers;          // in order of first write
-  DenseMap<Value, Buffer *> bufferOf;           // lookup only
+  std::deque<Buffer> buffers;         // in order of first write
+  DenseMap<Value, Buffer *> bufferOf; // lookup only
 };
 
 } // namespace

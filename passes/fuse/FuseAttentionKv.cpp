@@ -35,10 +35,9 @@ struct FuseAttention : OpRewritePattern<llm::AttentionOp> {
     int64_t columns = int64_t(op.getHeads() + 2 * op.getKvHeads()) * int64_t(op.getHeadDim());
     auto type = RankedTensorType::get({ShapedType::kDynamic, columns}, rewriter.getF32Type());
     Value qkv = llm::ConcatColumnsOp::create(rewriter, op.getLoc(), type, ValueRange{q, k, op.getV()});
-    rewriter.replaceOpWithNewOp<llm::AttentionKvOp>(op, op.getType(), qkv, op.getPositions(), table, op.getLayerAttr(),
-                                                    op.getHeadsAttr(), op.getKvHeadsAttr(), op.getHeadDimAttr(),
-                                                    op.getScaleAttr(), op.getWindowAttr(),
-                                                    ropeQ ? ropeQ.getRopeAttr() : llm::RopeAttr());
+    rewriter.replaceOpWithNewOp<llm::AttentionKvOp>(
+        op, op.getType(), qkv, op.getPositions(), table, op.getLayerAttr(), op.getHeadsAttr(), op.getKvHeadsAttr(),
+        op.getHeadDimAttr(), op.getScaleAttr(), op.getWindowAttr(), ropeQ ? ropeQ.getRopeAttr() : llm::RopeAttr());
     return success();
   }
 };

@@ -34,7 +34,8 @@ std::string whyNotJoinable(ValueRange parts) {
     if (!first) first = linear;
     if (linear.getX() != first.getX()) return "the projections read different inputs";
     if (elementOf(linear.getW()) != elementOf(first.getW()))
-      return "the weights differ in type: " + print(elementOf(first.getW())) + " and " + print(elementOf(linear.getW()));
+      return "the weights differ in type: " + print(elementOf(first.getW())) + " and " +
+             print(elementOf(linear.getW()));
     if (bool(linear.getBias()) != bool(first.getBias())) return "one projection has a bias and another has none";
   }
   return "";

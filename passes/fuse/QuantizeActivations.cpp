@@ -1,8 +1,8 @@
 #include "dialects/wq/Wq.h"
-#include "passes/Passes.h"
-#include "passes/support/Schemes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "passes/Passes.h"
+#include "passes/support/Schemes.h"
 
 namespace llmc {
 #define GEN_PASS_DEF_QUANTIZEACTIVATIONS

@@ -1,10 +1,10 @@
 // Two times: what depends on weights alone moves to @pack, and the step reads packed weights by symbol.
 #include "codegen/Descriptor.h"
 #include "dialects/llm/Llm.h"
+#include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
 #include "passes/support/Formats.h"
 #include "passes/support/Schemes.h"
-#include "mlir/IR/IRMapping.h"
 
 namespace llmc {
 #define GEN_PASS_DEF_SPLITWEIGHTPROGRAM
@@ -17,7 +17,8 @@ namespace {
 constexpr int64_t kTensorAlign = 4096; // of a tensor in the weights blob: a page of its own
 
 bool isWeightOp(Operation *op) {
-  return isa_and_present<llm::GetWeightOp, wq::QuantizeOp, wq::RecodeOp, wq::DecodeOp, wq::ConcatOp, wq::ConstantOp>(op);
+  return isa_and_present<llm::GetWeightOp, wq::QuantizeOp, wq::RecodeOp, wq::DecodeOp, wq::ConcatOp, wq::ConstantOp>(
+      op);
 }
 
 struct SplitWeightProgram : impl::SplitWeightProgramBase<SplitWeightProgram> {

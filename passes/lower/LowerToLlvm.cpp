@@ -3,9 +3,9 @@
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "llmc_kernel.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "passes/Passes.h"
 #include "passes/support/Schemes.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 namespace llmc {
 #define GEN_PASS_DEF_LOWERTOLLVM
@@ -34,8 +34,7 @@ int64_t fieldOf(kernel::Family family, StringRef role) {
         .Case("qkv", offsetof(llmc_kv_append_args, qkv))
         .Case("rope", offsetof(llmc_kv_append_args, rope))
         .Default(-1);
-  case kernel::Family::Attention:
-    return role == "q" ? offsetof(llmc_attention_args, q) : -1;
+  case kernel::Family::Attention: return role == "q" ? offsetof(llmc_attention_args, q) : -1;
   }
   return -1;
 }
@@ -136,7 +135,8 @@ private:
     Block *work = newBlock(), *done = newBlock();
     Value any = LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::slt, begin, end);
     if (call.getPartition() == kernel::Partition::Panels)
-      any = LLVM::AndOp::create(*b, *loc, any, LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::sgt, count, constant(0)));
+      any = LLVM::AndOp::create(*b, *loc, any,
+                                LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::sgt, count, constant(0)));
     LLVM::CondBrOp::create(*b, *loc, any, work, done);
     b->setInsertionPointToStart(work);
     store(begin, 0), store(end, 8);
@@ -152,7 +152,8 @@ private:
     if (call.getPartition() == kernel::Partition::Panels) return constant(call.getUnits());
     Value block = constant(callees.back().getRowBlock());
     for (kernel::FuncOp callee : llvm::reverse(callees.drop_back()))
-      block = LLVM::SelectOp::create(*b, *loc, atMost(count, callee.getMaxRows()), constant(callee.getRowBlock()), block);
+      block =
+          LLVM::SelectOp::create(*b, *loc, atMost(count, callee.getMaxRows()), constant(callee.getRowBlock()), block);
     Value up = LLVM::SubOp::create(*b, *loc, LLVM::AddOp::create(*b, *loc, count, block), constant(1));
     return LLVM::MulOp::create(*b, *loc, LLVM::UDivOp::create(*b, *loc, up, block), constant(call.getUnits()));
   }
@@ -216,7 +217,8 @@ private:
   FailureOr<Value> addressOf(Value v) {
     Operation *op = v.getDefiningOp();
     if (auto get = dyn_cast_or_null<wq::GetPackedOp>(op))
-      if (auto packed = symbols->lookup<wq::PackedOp>(get.getPacked())) return at(weights, constant(packed.getOffset()));
+      if (auto packed = symbols->lookup<wq::PackedOp>(get.getPacked()))
+        return at(weights, constant(packed.getOffset()));
     if (auto call = dyn_cast_or_null<kernel::CallOp>(op); call && call.getOffset())
       return address(call.getLogitRows(), *call.getOffset(), 0);
     if (auto alloc = dyn_cast_or_null<kernel::AllocOp>(op); alloc && alloc.getOffset())
@@ -232,7 +234,9 @@ private:
     return LLVM::GEPOp::create(*b, *loc, ptr, IntegerType::get(&getContext(), 8), base, ArrayRef<LLVM::GEPArg>{offset});
   }
   Value constant(int64_t value) { return LLVM::ConstantOp::create(*b, *loc, i64, b->getI64IntegerAttr(value)); }
-  Value loadField(Type type, int64_t offset) { return LLVM::LoadOp::create(*b, *loc, type, at(batch, constant(offset))); }
+  Value loadField(Type type, int64_t offset) {
+    return LLVM::LoadOp::create(*b, *loc, type, at(batch, constant(offset)));
+  }
   void store(Value value, int64_t offset) { LLVM::StoreOp::create(*b, *loc, value, at(arguments, constant(offset))); }
   Value atMost(Value count, int64_t limit) {
     return LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::sle, count, constant(limit));

@@ -47,17 +47,17 @@ struct WqAssign : impl::WqAssignBase<WqAssign> {
   }
 
 private:
-  static bool isEncoded(llm::WeightOp weight) {
-    return isa<wq::EncodedType>(weight.getTensorType().getElementType());
-  }
+  static bool isEncoded(llm::WeightOp weight) { return isa<wq::EncodedType>(weight.getTensorType().getElementType()); }
 
   LogicalResult checkOptions() {
     if (!llvm::is_contained({"auto", "keep", "int8", "int4"}, quantize.getValue()))
-      return getOperation().emitError("quantize: found '") << quantize.getValue() << "', expected auto, keep, int8 or int4";
+      return getOperation().emitError("quantize: found '")
+             << quantize.getValue() << "', expected auto, keep, int8 or int4";
     if (!llvm::is_contained({"auto", "f32", "int8"}, compute.getValue()))
       return getOperation().emitError("compute: found '") << compute.getValue() << "', expected auto, f32 or int8";
     if (!llvm::is_contained({16, 32, 64, 128, 256}, groupSize.getValue()))
-      return getOperation().emitError("group-size: found ") << groupSize.getValue() << ", expected 16, 32, 64, 128 or 256";
+      return getOperation().emitError("group-size: found ")
+             << groupSize.getValue() << ", expected 16, 32, 64, 128 or 256";
     return success();
   }
 

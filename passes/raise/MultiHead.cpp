@@ -133,7 +133,8 @@ std::optional<Cache> cacheOf(Value value, int64_t heads, int64_t size) {
     return std::nullopt;
   cache.kvHeads = type.getDimSize(1);
   Size kv = {cache.kvHeads, {}}, zero = {0, {}};
-  cache.added = reshaped(tokensFirst(concat.getInputs()[1]), {{zero, zero, kv, {-1, {}}}, {zero, zero, kv, {size, {}}}});
+  Sizes split[] = {{zero, zero, kv, {-1, {}}}, {zero, zero, kv, {size, {}}}};
+  cache.added = reshaped(tokensFirst(concat.getInputs()[1]), split);
   if (!isActivation(cache.added) || cast<RankedTensorType>(cache.added.getType()).getDimSize(2) != cache.kvHeads * size)
     return std::nullopt;
   return cache;

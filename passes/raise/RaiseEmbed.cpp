@@ -81,7 +81,8 @@ private:
     llm::OnnxTensorOp scales = floatTensor(node.getInputs()[2], 2);
     if (!scales) return refuse("the scales are not an initialiser of 2 axes");
     auto type = dyn_cast<RankedTensorType>(node.getInputs()[0].getType());
-    if (!type || type.getRank() != 2 || !type.hasStaticShape()) return refuse("the table is not [V, bytes] of known sizes");
+    if (!type || type.getRank() != 2 || !type.hasStaticShape())
+      return refuse("the table is not [V, bytes] of known sizes");
     auto scaleType = cast<RankedTensorType>(scales.getType());
     int64_t bits = intAttr(node, "bits", 4), block = intAttr(node, "block_size", 128);
     int64_t columns = type.getDimSize(1) * (8 / bits);

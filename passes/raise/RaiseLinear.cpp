@@ -99,8 +99,8 @@ struct RaiseMatMulNBits : OpRewritePattern<llm::OnnxNodeOp> {
     llm::OnnxTensorOp biasTensor = floatTensor(biasOperand, 1);
     if (biasOperand && !biasTensor) return rewriter.notifyMatchFailure(node, "the bias is not a float initialiser");
 
-    auto encoded = wq::EncodedType::get(getContext(), wq::Encoding::MatMulNBits, bits, block, scaleTypeOf(element),
-                                        bool(zeros));
+    auto encoded =
+        wq::EncodedType::get(getContext(), wq::Encoding::MatMulNBits, bits, block, scaleTypeOf(element), bool(zeros));
     WeightSpec spec;
     spec.name = weightName(codes.getName(), nameOf(node));
     spec.type = RankedTensorType::get({intAttr(node, "N", 0), intAttr(node, "K", 0)}, encoded);

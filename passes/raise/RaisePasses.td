@@ -31,7 +31,8 @@ def RaiseEmbed : Pass<"llmc-raise-embed", "mlir::ModuleOp"> {
   let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
   let description = [{
     Needs llmc-raise-signature. Also com.microsoft GatherBlockQuantized of UINT8 data (as MatMulNBits) and of other
-    types (as DequantizeLinear, llmc-raise-linear).
+    types (as DequantizeLinear, llmc-raise-linear). A table may be that of the head: Transpose of [H, V], or Reshape of
+    MatMulNBits's codes; then it is one llm.weight.
     Refuses (remark): the table is not an initialiser; another axis; UINT8 data with zero points.
   }];
 }

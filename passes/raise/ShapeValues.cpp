@@ -46,10 +46,10 @@ Result Reader::read(Value value) {
     Result (Reader::*read)(llm::OnnxNodeOp);
   };
   static constexpr Row kRows[] = {
-      {"Shape", &Reader::shape},       {"Gather", &Reader::gather}, {"Slice", &Reader::slice},
-      {"Unsqueeze", &Reader::view},    {"Squeeze", &Reader::view},  {"Reshape", &Reader::view},
-      {"Concat", &Reader::concat},     {"Mul", &Reader::multiply},  {"ConstantOfShape", &Reader::fill},
-      {"Equal", &Reader::equal},       {"Where", &Reader::where}};
+      {"Shape", &Reader::shape},    {"Gather", &Reader::gather}, {"Slice", &Reader::slice},
+      {"Unsqueeze", &Reader::view}, {"Squeeze", &Reader::view},  {"Reshape", &Reader::view},
+      {"Concat", &Reader::concat},  {"Mul", &Reader::multiply},  {"ConstantOfShape", &Reader::fill},
+      {"Equal", &Reader::equal},    {"Where", &Reader::where}};
   for (const Row &row : kRows)
     if (row.name == node.getOpType()) {
       Result result = (this->*row.read)(node);
@@ -129,8 +129,8 @@ Result Reader::equal(llm::OnnxNodeOp node) {
   if (!operands) return {};
   auto &[a, b] = *operands;
   for (auto [x, y] : llvm::zip(a, b)) {
-    bool same = x == y, differ = (!x.of && !y.of && !same) || (x.of && !y.of && y.number < 0) ||
-                                 (y.of && !x.of && x.number < 0);
+    bool same = x == y,
+         differ = (!x.of && !y.of && !same) || (x.of && !y.of && y.number < 0) || (y.of && !x.of && x.number < 0);
     if (!same && !differ) return {};
     x = {same, {}};
   }

@@ -3,7 +3,8 @@
 
 namespace llmc {
 
-static constexpr const char *kRowwiseNames[] = {"RmsNorm", "Glu", "Quantize", "Add", "Embed", "GatherRows", "RopeTable"};
+static constexpr const char *kRowwiseNames[] = {"RmsNorm", "Glu",        "Quantize", "Add",
+                                                "Embed",   "GatherRows", "RopeTable"};
 
 llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 

@@ -1,6 +1,6 @@
 #include "passes/select/KernelPicker.h"
-#include "passes/support/Rewrite.h"
 #include "mlir/IR/Builders.h"
+#include "passes/support/Rewrite.h"
 
 using namespace mlir;
 
@@ -30,9 +30,9 @@ FailureOr<ArrayAttr> KernelPicker::pickClasses(Location loc, kernel::Family fami
   // A portable kernel is the same for every row count: if it is the choice everywhere, it is declared once.
   RowClass all{classes.front().minRows, classes.back().maxRows, classes.back().rowBlock};
   bool allPortable = classes.size() > 1 && llvm::all_of(classes, [&](RowClass c) {
-    const auto *kernel = select(describe(c), target);
-    return kernel && kernel->anyArch;
-  });
+                       const auto *kernel = select(describe(c), target);
+                       return kernel && kernel->anyArch;
+                     });
   for (RowClass c : allPortable ? ArrayRef<RowClass>(all) : classes) {
     std::vector<RefusedKernel> refused;
     const auto *kernel = select(describe(c), target, &refused);

@@ -1,7 +1,7 @@
 // Looks kernels up in the catalogue and declares them as kernel.func, once each.
 #pragma once
-#include "passes/select/Descriptors.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "passes/select/Descriptors.h"
 #include <map>
 
 namespace llmc {

@@ -92,11 +92,10 @@ private:
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     int64_t xStride = !roles.empty() && roles[0] == "x" ? strideOf(rowsOf(inputs[0])) : 0;
     bool dynamic = r.rope && r.rope.getDynamicMax();
-    auto attr = kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(r.op), type.getDimSize(1),
-                                         rowFormat(type) == RowFormat::Q8, xStride, strideOf(type), r.epsilon,
-                                         r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
-                                         dynamic ? r.rope.getDynamicBase() : F32(0),
-                                         dynamic ? r.rope.getDynamicFactor() : F32(1));
+    auto attr = kernel::RowwiseAttr::get(
+        &getContext(), rowwiseOpName(r.op), type.getDimSize(1), rowFormat(type) == RowFormat::Q8, xStride,
+        strideOf(type), r.epsilon, r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
+        dynamic ? r.rope.getDynamicBase() : F32(0), dynamic ? r.rope.getDynamicFactor() : F32(1));
     FailureOr<ArrayAttr> callees = pick->rowwise(op->getLoc(), attr);
     if (failed(callees)) return failure();
     replace(op, call(op->getLoc(), type, inputs, roles, *callees, kernel::Partition::Rows, 1, logitRows));
@@ -155,8 +154,10 @@ private:
     c.setRowBytes(yStride);
     c.setColumnOffset(columnOffset);
     if (destination) c.setTied(int64_t(inputs.size()) - 1);
-    if (concat) joined[concat] = c.getY();
-    else replace(op, c);
+    if (concat)
+      joined[concat] = c.getY();
+    else
+      replace(op, c);
     return success();
   }
 
@@ -170,7 +171,9 @@ private:
   /// order: a part's last panel may spill into the next part, which is then written over it.
   std::pair<Value, int64_t> partOf(llm::ConcatColumnsOp concat, Value part) {
     Value &buffer = joined[concat];
-    if (!buffer) buffer = kernel::AllocOp::create(*builder, concat.getLoc(), concat.getType(), joinedStride(concat), IntegerAttr());
+    if (!buffer)
+      buffer =
+          kernel::AllocOp::create(*builder, concat.getLoc(), concat.getType(), joinedStride(concat), IntegerAttr());
     int64_t offset = 0;
     for (Value p : concat.getParts()) {
       if (p == part) break;
@@ -202,11 +205,12 @@ private:
     SmallVector<Value> inputs = {op.getQkv()};
     SmallVector<StringRef> roles = {"qkv"};
     if (op.getTable()) inputs.push_back(op.getTable()), roles.push_back("rope");
-    kernel::CallOp appended = call(op.getLoc(), rowsOf(op.getQkv()), inputs, roles, *append, kernel::Partition::Rows, 1, false);
+    kernel::CallOp appended =
+        call(op.getLoc(), rowsOf(op.getQkv()), inputs, roles, *append, kernel::Partition::Rows, 1, false);
     appended.setRowBytes(qkvStride);
     appended.setTied(0);
-    kernel::CallOp attended = call(op.getLoc(), type, {appended.getY()}, {"q"}, *attend, kernel::Partition::Blocks,
-                                   op.getKvHeads(), false);
+    kernel::CallOp attended =
+        call(op.getLoc(), type, {appended.getY()}, {"q"}, *attend, kernel::Partition::Blocks, op.getKvHeads(), false);
     for (kernel::CallOp c : {appended, attended}) c.setLayerOffset(layerOffsets.lookup(op));
     replace(op, attended);
     return success();

@@ -19,23 +19,23 @@ struct llmc_blob {
 };
 
 struct llmc_artifact {
-  char magic[8];                 /* "LLMCART\0" */
-  uint32_t version;              /* LLMC_ARTIFACT_VERSION */
-  uint32_t flags;                /* 0 */
-  uint64_t file_size;            /* of the whole file */
-  uint8_t build_id[16];          /* hash of code, metadata and weights checksum */
-  uint64_t weights_checksum;     /* of the weights, in pieces of 16 MiB (the last as short as it is): XXH3-64
-                                    of the array of the XXH3-64 values of the pieces, each 8 bytes, little
-                                    endian. In pieces, so that it needs little memory and can be parallel. */
-  uint64_t text_checksum;        /* XXH3-64 of metadata, tokenizer, template and report, in file order */
+  char magic[8];             /* "LLMCART\0" */
+  uint32_t version;          /* LLMC_ARTIFACT_VERSION */
+  uint32_t flags;            /* 0 */
+  uint64_t file_size;        /* of the whole file */
+  uint8_t build_id[16];      /* hash of code, metadata and weights checksum */
+  uint64_t weights_checksum; /* of the weights, in pieces of 16 MiB (the last as short as it is): XXH3-64
+                                of the array of the XXH3-64 values of the pieces, each 8 bytes, little
+                                endian. In pieces, so that it needs little memory and can be parallel. */
+  uint64_t text_checksum;    /* XXH3-64 of metadata, tokenizer, template and report, in file order */
   struct llmc_blob metadata, tokenizer, chat_template, report, weights;
 };
 
 /* Code for one CPU. */
 struct llmc_variant {
-  const char *target;            /* "icelake-server" */
-  uint64_t features;             /* llmc::Features::raw(), bit numbers of codegen/Target.h */
-  const char *feature_names;     /* "avx2, fma", for messages */
+  const char *target;        /* "icelake-server" */
+  uint64_t features;         /* llmc::Features::raw(), bit numbers of codegen/Target.h */
+  const char *feature_names; /* "avx2, fma", for messages */
   llmc_step_fn step;
 };
 

@@ -34,27 +34,27 @@ struct llmc_batch {
                                         arena + offset(v) * capacity, its row r at + r * stride(v) */
   char *logit_arena;                 /* the same for values that have logit_count rows, with logit_capacity */
   int64_t logit_capacity;
-  const char *weights;               /* packed weights, 2 MB aligned */
-  void *barrier;                     /* struct llmc_barrier of the runtime */
+  const char *weights; /* packed weights, 2 MB aligned */
+  void *barrier;       /* struct llmc_barrier of the runtime */
 };
 
 /* Matmul: y[r, n] = sum_k x[r, k] * W[n, k] (+ bias[n]) (+ y[r, n]). unit: a panel of 64 output columns. */
 struct llmc_matmul_args {
-  int64_t begin, end;   /* panels */
-  int64_t rows;         /* M >= 1 */
-  const void *x;        /* [rows][x stride] f32 rows, or q8 rows (see below) */
-  const void *w;        /* packed weight: panel 0 */
-  const float *bias;    /* [N rounded up to 64] or null when the descriptor has no bias */
-  float *y;             /* [rows][y stride]; N rounded up to 64 columns are written */
+  int64_t begin, end; /* panels */
+  int64_t rows;       /* M >= 1 */
+  const void *x;      /* [rows][x stride] f32 rows, or q8 rows (see below) */
+  const void *w;      /* packed weight: panel 0 */
+  const float *bias;  /* [N rounded up to 64] or null when the descriptor has no bias */
+  float *y;           /* [rows][y stride]; N rounded up to 64 columns are written */
 };
 
 /* Rowwise kernels. unit: a row. The meaning of x, w and y is the op's (codegen/kernels/rowwise/README.md). */
 struct llmc_rowwise_args {
   int64_t begin, end;
   const struct llmc_batch *batch;
-  const void *x;        /* main input */
-  const void *w;        /* weight, table or second input; null where the op has none */
-  void *y;              /* output; may equal x where the op's document allows it */
+  const void *x; /* main input */
+  const void *w; /* weight, table or second input; null where the op has none */
+  void *y;       /* output; may equal x where the op's document allows it */
 };
 
 /* KV append: rotates q in place and k on its way into the cache, stores k and v. unit: a row. */

@@ -156,8 +156,8 @@ TEST_P(KvAppendTest, SameBytesAsReference) {
           Step found(d, spans), expected(d, spans);
           llmc_batch foundBatch = found.batch(), expectedBatch = expected.batch();
           auto rope = [&](const Step &s) { return style == RopeStyle::None ? nullptr : s.rope->as<float>(); };
-          llmc_kv_append_args args = {0, int64_t(expected.rowCount()), &expectedBatch, expected.qkv->as<float>(),
-                                      rope(expected), kLayerOffset};
+          llmc_kv_append_args args = {
+              0, int64_t(expected.rowCount()), &expectedBatch, expected.qkv->as<float>(), rope(expected), kLayerOffset};
           referenceKvAppend(d, args);
           auto kernel = make(d);
           int64_t middle = int64_t(found.rowCount()) / 2;
@@ -222,8 +222,8 @@ std::vector<float> referenceResult(const Step &step, const AttentionDesc &d) {
   std::vector<char> y(step.rowCount() * d.yStride);
   llmc_batch batch = step.batch();
   int64_t units = (batch.rows + d.rowBlock - 1) / d.rowBlock * d.kvHeads;
-  llmc_attention_args args = {
-      0, units, &batch, step.qkv->as<float>(), reinterpret_cast<float *>(y.data()), kLayerOffset};
+  llmc_attention_args args = {0,           units, &batch, step.qkv->as<float>(), reinterpret_cast<float *>(y.data()),
+                              kLayerOffset};
   referenceAttention(d, args);
   std::vector<float> result;
   for (size_t r = 0; r < step.rowCount(); ++r) {

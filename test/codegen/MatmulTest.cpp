@@ -1,9 +1,9 @@
 // Every machine-code row of the matmul table against Reference.cpp: formats, shapes, row counts, extremes, guard pages.
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
-#include "test/codegen/MatmulCase.h"
 #include "codegen/portable/Executable.h"
 #include "compiler/NativeTarget.h"
+#include "test/codegen/MatmulCase.h"
 #include <cmath>
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // The portable kernels for AArch64: what their objects need from elsewhere, and, under qemu, that they compute what the
 // x86 ones do. The operands are one memory image with relocatable pointers (PortableDriver.c).
-#include "test/codegen/PortableFixtures.h"
 #include "codegen/portable/Compile.h"
+#include "test/codegen/PortableFixtures.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/FileSystem.h"

@@ -1,6 +1,6 @@
 /* Runs one portable kernel on a memory image, on whatever CPU this is compiled for. Usage: driver IN OUT.
- * IN is native-endian int64: bytes of the image, number of pointers, offset of the arguments; then the pointers as pairs
- * (offset of the pointer, offset of what it points to), then the image. OUT is the image after the call. */
+ * IN is native-endian int64: bytes of the image, number of pointers, offset of the arguments; then the pointers as
+ * pairs (offset of the pointer, offset of what it points to), then the image. OUT is the image after the call. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@ int main(int argc, char **argv) {
   }
   kernel(image + header[2]);
   FILE *out = fopen(argv[2], "wb");
-  if (!out || fwrite(image, 1, (size_t)header[0], out) != (size_t)header[0] || fclose(out)) return fail("cannot write OUT");
+  if (!out || fwrite(image, 1, (size_t)header[0], out) != (size_t)header[0] || fclose(out))
+    return fail("cannot write OUT");
   return 0;
 }

@@ -1,7 +1,7 @@
 // What the tests of the portable kernels share: the CPUs they are compiled for, and operands behind guard pages.
 #pragma once
-#include "codegen/portable/Portable.h"
 #include "codegen/portable/Executable.h"
+#include "codegen/portable/Portable.h"
 #include "compiler/NativeTarget.h"
 #include "test/support/GuardedBuffer.h"
 #include "llvm/TargetParser/Host.h"

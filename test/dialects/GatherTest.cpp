@@ -242,11 +242,11 @@ TEST_P(OnnxBlocks, ValuesAreThoseOfTheDefinition) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(All, OnnxBlocks,
-                         testing::Values(OnnxCase{4, 32, 10, 64, false, true, false},   // GatherBlockQuantized
-                                         OnnxCase{4, 32, 7, 81, true, true, false},     // rows begin within a byte
-                                         OnnxCase{4, 32, 16, 96, false, true, true},    // DequantizeLinear, symmetric
-                                         OnnxCase{4, 32, 11, 77, true, false, true},    // odd sides, a tail block
-                                         OnnxCase{4, 16, 3, 5, false, false, true},     // less than a block
+                         testing::Values(OnnxCase{4, 32, 10, 64, false, true, false}, // GatherBlockQuantized
+                                         OnnxCase{4, 32, 7, 81, true, true, false},   // rows begin within a byte
+                                         OnnxCase{4, 32, 16, 96, false, true, true},  // DequantizeLinear, symmetric
+                                         OnnxCase{4, 32, 11, 77, true, false, true},  // odd sides, a tail block
+                                         OnnxCase{4, 16, 3, 5, false, false, true},   // less than a block
                                          OnnxCase{8, 16, 5, 40, true, true, true},
                                          OnnxCase{8, 48, 6, 48, true, false, false}),
                          testing::PrintToStringParamName());

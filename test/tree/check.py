@@ -2,6 +2,7 @@
 """Checks of the tree itself: who includes whom; every pass, op and kernel has a test; lit tests that verify what they
 expect; no machine's paths; short files. The rules are in rules.py. usage: check.py [-v]"""
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -121,10 +122,19 @@ def check_lengths(cases, files):
     cases.add("all other files are short")
 
 
+def check_format(cases, files):
+    if not shutil.which("clang-format-22"):
+        return cases.skip("formatting", "clang-format-22 is not installed")
+    ours = [f for f in files if f.endswith((".cpp", ".h", ".c"))]
+    done = subprocess.run(["clang-format-22", "--dry-run", *ours], capture_output=True, text=True, cwd=ROOT)
+    bad = sorted({line.split(":")[0] for line in done.stderr.splitlines() if "clang-format-violations" in line})
+    cases.add("clang-format changes nothing", f"run clang-format-22 -i {' '.join(bad)}" if bad else None)
+
+
 def main():
     cases = Cases()
     files = tree()
-    for check in (check_layers, check_passes, check_ops, check_kernels, check_lit, check_text, check_lengths):
+    for check in (check_layers, check_passes, check_ops, check_kernels, check_lit, check_text, check_lengths, check_format):
         check(cases, files)
     cases.finish()
 

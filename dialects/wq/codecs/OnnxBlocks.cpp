@@ -38,8 +38,7 @@ void gather(const StoredWeight &w, llvm::ArrayRef<int64_t> rows, uint8_t *out) {
   Place code(w, w.k), group(w, groups);
   for (int64_t first = 0; first < w.k; first += kBlock)
     for (size_t r = 0; r < rows.size(); ++r)
-      for (int64_t i = first; i < std::min(w.k, first + kBlock); ++i)
-        out[r * rowBytes + i] = codes[code(rows[r], i)];
+      for (int64_t i = first; i < std::min(w.k, first + kBlock); ++i) out[r * rowBytes + i] = codes[code(rows[r], i)];
   for (size_t r = 0; r < rows.size(); ++r) {
     GatheredRow row(w.type, w.k, out + r * rowBytes);
     for (int64_t g = 0; g < groups; ++g) {

@@ -102,6 +102,22 @@ INSTANTIATE_TEST_SUITE_P(All, RaisedFixture, testing::ValuesIn(kAll), [](const a
   return name;
 });
 
+/// One table for the embedding and the head.
+TEST(RaisePipeline, TiedEmbeddings) {
+  for (const char *name : {"genai-qwen2-fp32", "genai-qwen2-int4-shared"}) {
+    SCOPED_TRACE(name);
+    mlir::MLIRContext context;
+    std::string folder = kFixtures + "/" + name;
+    llvm::Expected<ImportedModel> model = importOnnx(folder + "/model.onnx", context);
+    ASSERT_TRUE(bool(model)) << llvm::toString(model.takeError());
+    ASSERT_EQ(raiseModule(*model), "");
+    unsigned heads = 0;
+    model->module->walk([&](llm::GetWeightOp op) { heads += op.getWeight() == "lm_head.weight"; });
+    EXPECT_EQ(heads, 2u);
+    test::expectOnnxGolden(*model, folder, 1e-4);
+  }
+}
+
 /// Modules of other frontends go through the pipeline too.
 TEST(RaisePipeline, LeavesFinishedModulesAlone) {
   mlir::MLIRContext context;

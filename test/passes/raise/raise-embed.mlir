@@ -38,6 +38,38 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
 
 // -----
 
+// Tables that are shared with the head: [H, V], and codes in its form.
+// CHECK-DAG: llm.weight @lm_head.weight : tensor<40x16xf32> [#llm.storage<1, 0, 2560>] {transposed}
+// CHECK-DAG: llm.weight @head.weight : tensor<40x32x!wq.encoded<encoding = matmul_nbits, bits = 4, block = 16, scale = f32>>
+// CHECK: llm.embed
+// CHECK: llm.embed
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>) -> (tensor<?x?x16xf32>, tensor<?x?x32xf32>) {
+  %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
+  %w = llm.onnx_tensor "lm_head.MatMul.weight" <1, 0, 2560> : tensor<16x40xf32>
+  %t = llm.onnx_node "Transpose" domain "" opset 21(%w) {perm = array<i64: 1, 0>} : (tensor<16x40xf32>) -> tensor<40x16xf32>
+  %y = llm.onnx_node "Gather" domain "" opset 21(%t, %ids) {} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<?x?x16xf32>
+  %q = llm.onnx_tensor "head.MatMul.weight_Q4" <1, 2560, 640> : tensor<40x2x8xui8>
+  %s = llm.onnx_tensor "head.MatMul.weight_scales" <1, 3200, 320> : tensor<40x2xf32>
+  %shape = llm.onnx_constant dense<[40, 16]> : tensor<2xi64> -> tensor<2xi64>
+  %r = llm.onnx_node "Reshape" domain "" opset 21(%q, %shape) {} : (tensor<40x2x8xui8>, tensor<2xi64>) -> tensor<40x16xui8>
+  %z = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%r, %ids, %s) {bits = 4 : i64, block_size = 16 : i64, gather_axis = 0 : i64, quantize_axis = 1 : i64} : (tensor<40x16xui8>, tensor<?x?xi64>, tensor<40x2xf32>) -> tensor<?x?x32xf32>
+  return %y, %z : tensor<?x?x16xf32>, tensor<?x?x32xf32>
+}
+
+// -----
+
+// CHECK-NOT: llm.embed
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>) -> tensor<?x?x16xf32> {
+  %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
+  %w = llm.onnx_tensor "w" <1, 0, 1024> : tensor<16x16xf32>
+  %t = llm.onnx_node "Transpose" domain "" opset 21(%w) {perm = array<i64: 0, 1>} : (tensor<16x16xf32>) -> tensor<16x16xf32>
+  // expected-remark @below {{the table is not a float initialiser [V, H]}}
+  %y = llm.onnx_node "Gather" domain "" opset 21(%t, %ids) {} : (tensor<16x16xf32>, tensor<?x?xi64>) -> tensor<?x?x16xf32>
+  return %y : tensor<?x?x16xf32>
+}
+
+// -----
+
 // CHECK-NOT: llm.embed
 func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %t: tensor<40x16xf32>) -> (tensor<?x?x16xf32>, tensor<40x?x?xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>) {
   %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
