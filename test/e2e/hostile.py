@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every malformed file of test/data/hostile through `llmc compile`: refused with `error:` and exit 1, or accepted where
+"""Every malformed file of test/data/hostile.tar.xz (unpacked by the build) through `llmc compile`: refused with `error:` and exit 1, or accepted where
 its index.json row says so. Nothing crashes, hangs, takes 1 GB of memory or leaves a file. usage: hostile.py [-v]"""
 import json
 import os
@@ -10,7 +10,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from cases import Cases, Skip
-from tool import BIN, BUILD, DATA, scratch
+from tool import BIN, BUILD, scratch
 
 SECONDS, PEAK_KB = 20, 1 << 20
 ADDRESS_SPACE = 8 << 30  # stops a runaway before the machine suffers; the peak is what counts
@@ -70,7 +70,7 @@ def main():
     cases = Cases()
     with scratch() as folder, ThreadPoolExecutor(2) as pool:
         source = folder / "hostile"
-        shutil.copytree(DATA / "hostile", source)
+        shutil.copytree(BUILD / "test/data/hostile", source)
         for name, to in LINKS.items():
             (source / "onnx" / name).unlink(missing_ok=True)
             (source / "onnx" / name).symlink_to(to)

@@ -51,7 +51,8 @@ TEST_P(HostileGguf, IsHeldAgainstTheIndex) {
     return model ? llvm::Error::success() : model.takeError();
   });
 }
-INSTANTIATE_TEST_SUITE_P(All, HostileGguf, testing::ValuesIn(test::hostileCases(kData + "/hostile/gguf")));
+INSTANTIATE_TEST_SUITE_P(All, HostileGguf,
+                         testing::ValuesIn(test::hostileCases(std::string(LLMC_TEST_HOSTILE) + "/gguf")));
 
 /// What importing the file says; the model is for a closer look.
 static std::string import(const GgufFile &file, mlir::MLIRContext &context, ImportedModel *result = nullptr) {
@@ -224,11 +225,11 @@ TEST(Gguf, FilesOnly) {
   EXPECT_EQ(refusal(kData), kData + ": found a directory, expected a regular file");
   EXPECT_EQ(refusal(kData + "/absent"), kData + "/absent: cannot open: No such file or directory");
   EXPECT_FALSE(looksLikeGguf(kData));
-  EXPECT_FALSE(looksLikeGguf(kData + "/hostile/gguf/index.json"));
+  EXPECT_FALSE(looksLikeGguf(std::string(LLMC_TEST_HOSTILE) + "/gguf/index.json"));
 }
 
 TEST(Gguf, MutationsDoNotCrash) {
-  InputFile control = llvm::cantFail(InputFile::open(kData + "/hostile/gguf/control.gguf"));
+  InputFile control = llvm::cantFail(InputFile::open(std::string(LLMC_TEST_HOSTILE) + "/gguf/control.gguf"));
   test::forEachMutation(control.bytes(), 6000,
                         [](llvm::StringRef bytes) { LLVMFuzzerTestOneInput(bytes.bytes_begin(), bytes.size()); });
 }

@@ -13,7 +13,7 @@ ModelFolder::ModelFolder() {
   std::string pattern = (fs::temp_directory_path() / "llmc-hf-XXXXXX").string();
   EXPECT_TRUE(mkdtemp(pattern.data()));
   root = pattern;
-  std::string control = std::string(LLMC_TEST_DATA) + "/hostile/safetensors/";
+  std::string control = std::string(LLMC_TEST_HOSTILE) + "/safetensors/";
   fs::copy_file(control + "config.json", root + "/config.json");
   fs::copy_file(control + "control.safetensors", root + "/model.safetensors");
 }

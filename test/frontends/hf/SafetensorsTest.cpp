@@ -10,7 +10,7 @@ using namespace llmc;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const std::string kHostile = std::string(LLMC_TEST_DATA) + "/hostile/safetensors";
+static const std::string kHostile = std::string(LLMC_TEST_HOSTILE) + "/safetensors";
 
 class HostileSafetensors : public testing::TestWithParam<test::HostileCase> {};
 

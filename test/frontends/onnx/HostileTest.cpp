@@ -11,7 +11,7 @@ using namespace llmc;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const std::string kHostile = std::string(LLMC_TEST_DATA) + "/hostile/onnx";
+static const std::string kHostile = std::string(LLMC_TEST_HOSTILE) + "/onnx";
 
 /// external-symlink.onnx needs a link out of the folder; links are not stored.
 class HostileFolder : public testing::Environment {

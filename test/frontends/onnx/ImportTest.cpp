@@ -52,12 +52,12 @@ INSTANTIATE_TEST_SUITE_P(All, OnnxFixture, testing::ValuesIn(fixtures()), [](con
 
 TEST(OnnxImport, RefersToInlineBytes) {
   mlir::MLIRContext context;
-  std::string path = std::string(LLMC_TEST_DATA) + "/hostile/onnx/control-inline.onnx";
+  std::string path = std::string(LLMC_TEST_HOSTILE) + "/onnx/control-inline.onnx";
   llvm::Expected<ImportedModel> model = importOnnx(path, context);
   ASSERT_TRUE(bool(model)) << llvm::toString(model.takeError());
   EXPECT_EQ(model->files.size(), 1u);
   auto file = llvm::cantFail(InputFile::open(path));
-  auto data = llvm::cantFail(InputFile::open(std::string(LLMC_TEST_DATA) + "/hostile/onnx/model.onnx.data"));
+  auto data = llvm::cantFail(InputFile::open(std::string(LLMC_TEST_HOSTILE) + "/onnx/model.onnx.data"));
   unsigned tensors = 0;
   model->module->walk([&](llm::OnnxTensorOp tensor) {
     // The external file of the same model has the embedding first.
@@ -90,7 +90,7 @@ TEST(OnnxImport, FindsTheRopeBehindTables) {
 }
 
 TEST(OnnxImport, DoesNotTakeOtherFilesForModels) {
-  std::string folder = std::string(LLMC_TEST_DATA) + "/hostile/onnx/";
+  std::string folder = std::string(LLMC_TEST_HOSTILE) + "/onnx/";
   for (const char *name : {"bytes-empty.onnx", "bytes-text.onnx", "bytes-html.onnx", "bytes-gzip.onnx",
                            "bytes-zeros.onnx", "bytes-ff.onnx", "bytes-lfs-pointer.onnx"})
     EXPECT_FALSE(looksLikeOnnx(folder + name)) << name;

@@ -1,4 +1,4 @@
-// The malformed files of test/data/hostile: each row of index.json is one test.
+// The malformed files of test/data/hostile.tar.xz, unpacked by the build: each row of index.json is one test.
 #pragma once
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringRef.h"
