@@ -3,6 +3,7 @@
 #include "compiler/WeightFiles.h"
 #include "compiler/WeightRows.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "passes/support/Schemes.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -74,7 +75,7 @@ llvm::Error checkPlaces(std::vector<const Store *> stores) {
 
 llvm::Expected<std::vector<Store>> makeStores(mlir::ModuleOp module, llvm::ArrayRef<llm::InputFile> files) {
   std::vector<Store> stores;
-  auto program = module.lookupSymbol<mlir::func::FuncOp>(kWeightProgram);
+  auto program = module.lookupSymbol<mlir::func::FuncOp>(kPack);
   llvm::StringMap<int> count;
   llvm::Error failure = llvm::Error::success();
   if (program)

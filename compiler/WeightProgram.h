@@ -8,9 +8,6 @@
 
 namespace llmc {
 
-/// Name of the function that is the weight program.
-inline constexpr llvm::StringLiteral kWeightProgram = "pack";
-
 struct WeightProgramOptions {
   unsigned threads = 1;
   /// After each piece, from any thread but never two at a time: bytes of packed weights written so far, and in the end.

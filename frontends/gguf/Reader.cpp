@@ -178,7 +178,7 @@ void Reader::tensorEntry() {
     tensor.shape.insert(tensor.shape.begin(), int64_t(extent));
   }
   uint32_t type = u32();
-  tensor.offset = u64(); // within the data, for now
+  tensor.offset = u64(); // within the data; made absolute once its start is known
   if (failed) return;
   tensor.type = findTensorType(type);
   if (!tensor.type) return void(fail("tensor type " + llvm::Twine(type), "a type of GGML"));
