@@ -242,7 +242,14 @@ void MatmulEmitter::storeTile(const Tile &tile, const Place &place, Vars sums) {
     }
 }
 
-Refusal refuse(const MatmulDesc &desc, const Target &) { return refuseFormat(desc.w); }
+Refusal refuse(const MatmulDesc &desc, const Target &) {
+  if (desc.x != RowFormat::F32 && desc.x != RowFormat::Q8)
+    return "activations are " + desc.x.name() + ", expected f32 or " + RowFormat::Q8.name();
+  if (desc.requantise) return std::string("requantised weights, expected exact group scales");
+  if (desc.activation != Activation::None || desc.glu || desc.y != RowFormat::F32)
+    return std::string("found an epilogue, expected bias and accumulate only");
+  return refuseFormat(desc.w);
+}
 
 /// Decoding and multiplying take about 6 vector instructions per 16 weights and row block.
 double cost(const MatmulDesc &desc, const Target &target) {

@@ -71,6 +71,8 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
 }
 
 Refusal refuse(const RowwiseDesc &d, const Target &) {
+  if (d.out != RowFormat::F32 && d.out != RowFormat::Q8)
+    return "found " + d.out.name() + " output, expected f32 or " + RowFormat::Q8.name();
   if (d.out == RowFormat::Q8 && (d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable))
     return std::string("found q8 output of an embedding or a rope table, expected f32");
   if (d.op == RowwiseOp::Embed) return refuseFormat(d.w);

@@ -184,7 +184,7 @@ TEST_P(MatmulTest, Refusals) {
   d = desc(w, 64, 64);
   d.x = serves.x == RowFormat::Q8 ? RowFormat::F32 : RowFormat::Q8;
   EXPECT_EQ(reason(d),
-            serves.x == RowFormat::Q8 ? "activations are f32, expected q8" : "activations are q8, expected f32");
+            serves.x == RowFormat::Q8 ? "activations are f32, expected q8b32" : "activations are q8b32, expected f32");
   if (serves.maxRows < INT64_MAX) {
     d = desc(w, 64, 64);
     d.maxRows = 7;

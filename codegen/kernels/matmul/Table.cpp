@@ -50,7 +50,10 @@ template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDe
   static constexpr const char *kinds[] = {"4-bit", "8-bit", "f16", "bf16", "f32"};
   if (d.w.kind != kind)
     return std::string("weights are ") + kinds[unsigned(d.w.kind)] + ", expected " + kinds[unsigned(kind)];
-  if (d.x != x) return std::string("activations are ") + (x == Q8 ? "f32, expected q8" : "q8, expected f32");
+  if (d.x != x) return "activations are " + d.x.name() + ", expected " + x.name();
+  if (d.requantise) return std::string("requantised weights, expected exact group scales");
+  if (d.activation != Activation::None || d.glu || d.y != RowFormat::F32)
+    return std::string("found an epilogue, expected bias and accumulate only");
   if (Refusal reason = refuseRows(d, rows)) return reason;
   if (kind == I4 || kind == I8)
     if (d.w.group < 1 || d.k < 1) return "group size (" + number(d.w.group) + ") or k (" + number(d.k) + ") below 1";

@@ -175,6 +175,8 @@ Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool q8Allowed) {
   if (d.op != op) return std::string("serves ") + opName(op) + ", found " + opName(d.op);
   if (d.columns < 1 || d.columns > kMaxColumns)
     return "columns: found " + number(d.columns) + ", expected 1.." + number(kMaxColumns);
+  if (d.out != RowFormat::F32 && d.out != RowFormat::Q8)
+    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected f32 or " + RowFormat::Q8.name();
   if (d.out == RowFormat::Q8 && !q8Allowed) return std::string(opName(op)) + ": found Q8 output, expected F32";
   if (int64_t least = inputBytes(d); d.xStride < least || d.xStride > INT32_MAX)
     return "xStride: found " + number(d.xStride) + ", expected " + number(least) + "..2^31-1 bytes";
