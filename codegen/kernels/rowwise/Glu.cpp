@@ -48,11 +48,11 @@ void none(Lanes &, int) {}
 
 } // namespace
 
-llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512) {
+llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512, bool bf16) {
   // In the order of Activation.
   static constexpr void (*activations[])(Lanes &, int) = {none, silu, geluTanh, geluErf, relu};
   return assemble([&](Assembler &a) {
-    Row row(a, d, avx512);
+    Row row(a, d, avx512, bf16);
     row.rows([&] {
       row.chunks([&](int n) {
         for (int i = 0; i < row.vectors(); ++i) {
@@ -64,7 +64,7 @@ llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512) {
         }
         row.write(n);
       });
-      row.padQ8();
+      row.pad();
     });
   });
 }

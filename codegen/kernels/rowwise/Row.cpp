@@ -51,6 +51,7 @@ void Row::load(int to, const Reg64 &row, int i, int n, int64_t offset) {
 
 void Row::write(int n) {
   if (d.out == RowFormat::Q8) return writeQ8(n);
+  if (d.out.is16Bit()) return write16(n);
   for (int i = 0; i < vectors(); ++i)
     if (int active = lanes(i, n)) v.store(a.rdx + a.rcx * 4 + 4 * i * v.count, i, active);
 }
@@ -131,8 +132,12 @@ void Row::codesAndSums() {
   a.vmovd(a.ptr[a.rdx + a.rax + int(q8SumOffset(d.columns))], low);
 }
 
+void Row::pad() {
+  if (d.out == RowFormat::Q8) padQ8();
+  if (d.out.is16Bit()) pad16();
+}
+
 void Row::padQ8() {
-  if (d.out != RowFormat::Q8) return;
   int64_t written = roundUp(d.columns, kActivationBlock), rest = q8PaddedK(d.columns) - written;
   if (!rest) return;
   v.zero(0);
@@ -165,19 +170,21 @@ static int64_t inputBytes(const RowwiseDesc &d) {
   }
 }
 
-static int64_t outputBytes(const RowwiseDesc &d) {
-  return d.out == RowFormat::Q8 ? q8RowBytes(d.columns) : 4 * d.columns;
-}
+static int64_t outputBytes(const RowwiseDesc &d) { return rowBytes(d.out, d.columns); }
 
-Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool q8Allowed) {
+Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool formats) {
   constexpr int64_t kMaxColumns = 1 << 24; // every displacement of a row fits in 32 bits
   auto number = [](int64_t n) { return std::to_string(n); };
   if (d.op != op) return std::string("serves ") + opName(op) + ", found " + opName(d.op);
   if (d.columns < 1 || d.columns > kMaxColumns)
     return "columns: found " + number(d.columns) + ", expected 1.." + number(kMaxColumns);
-  if (d.out != RowFormat::F32 && d.out != RowFormat::Q8)
-    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected f32 or " + RowFormat::Q8.name();
-  if (d.out == RowFormat::Q8 && !q8Allowed) return std::string(opName(op)) + ": found Q8 output, expected F32";
+  if (d.out != RowFormat::F32 && !formats)
+    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected f32";
+  if (d.out.isQ8() && d.out != RowFormat::Q8)
+    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected " + RowFormat::Q8.name();
+  if (d.out.is16Bit() && d.out.order == WeightKind::F32)
+    return std::string(opName(op)) + ": found " + d.out.name() +
+           " output without an order, expected the consumer's weights";
   if (int64_t least = inputBytes(d); d.xStride < least || d.xStride > INT32_MAX)
     return "xStride: found " + number(d.xStride) + ", expected " + number(least) + "..2^31-1 bytes";
   if (int64_t least = outputBytes(d); d.yStride < least || d.yStride > INT32_MAX)
