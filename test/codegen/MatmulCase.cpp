@@ -137,9 +137,9 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
     if (desc.x == RowFormat::F32) {
       memcpy(out, row.data(), desc.k * 4);
     } else {
-      quantiseRowQ8(row.data(), desc.k, out);
-      Q8Row q(out, desc.k);
-      for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / kActivationBlock];
+      quantiseRowQ8(row.data(), desc.k, desc.x.block, out);
+      Q8Row q(out, desc.k, desc.x.block);
+      for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / desc.x.block];
     }
     for (int64_t n = 0; n < columns(); ++n) {
       double sum = 4; // |bias| and |y| are below 2

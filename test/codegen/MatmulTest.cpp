@@ -267,8 +267,8 @@ TEST(MatmulQuantize, RowOfKnownValues) {
   std::vector<float> x(40, 0.0f);
   x[0] = 127, x[1] = -63.5f, x[2] = 0.5f, x[3] = 1.5f, x[33] = -2;
   std::vector<char> row(q8RowBytes(40), char(0x5a));
-  quantiseRowQ8(x.data(), 40, row.data());
-  Q8Row q(row.data(), 40);
+  quantiseRowQ8(x.data(), 40, 32, row.data());
+  Q8Row q(row.data(), 40, 32);
   EXPECT_EQ(q.codes[0], 127);
   EXPECT_EQ(q.codes[1], -64); // half to even
   EXPECT_EQ(q.codes[2], 0);

@@ -84,7 +84,7 @@ void expectNear(float found, float expected, float relative, const std::string &
 
 /// Codes within one of the reference's (its f32 inputs differ in the last bit); sums exactly those of the codes found.
 void expectSameQ8(const char *found, const char *expected, int64_t columns, const std::string &where) {
-  Q8Row f(found, columns), e(expected, columns);
+  Q8Row f(found, columns, 32), e(expected, columns, 32);
   for (int64_t block = 0; block < q8PaddedK(columns) / kActivationBlock; ++block) {
     expectNear(f.scales[block], e.scales[block], 3e-6f, where + " scale");
     int32_t sums[2] = {0, 0};
@@ -204,7 +204,7 @@ TEST_P(RowwiseTest, NotFinite) {
     for (int i = 0; i < 100; ++i) x.row<float>(0)[i] = i == 40 ? bad : 1;
     llmc_rowwise_args args = {.begin = 0, .end = 1, .batch = nullptr, .x = x.row(0), .w = nullptr, .y = y.row(0)};
     make(d)->function(&args);
-    Q8Row row(y.row(0), 100);
+    Q8Row row(y.row(0), 100, 32);
     EXPECT_FALSE(std::isfinite(row.scales[1]));
     EXPECT_EQ(row.scales[0], 1 / 127.0f);
     EXPECT_EQ(row.sums[0], 32 * 127);

@@ -19,7 +19,7 @@ public:
     fillRows(d.x == RowFormat::F32 ? x : plain, rows,
              d.x == RowFormat::F32 ? d.xStride : rowStride(RowFormat::F32, d.k), d.k, random);
     for (int64_t r = 0; d.x == RowFormat::Q8 && r < rows; ++r)
-      quantiseRowQ8(plain.as<float>(r * rowStride(RowFormat::F32, d.k)), d.k, x.as(r * d.xStride));
+      quantiseRowQ8(plain.as<float>(r * rowStride(RowFormat::F32, d.k)), d.k, d.x.block, x.as(r * d.xStride));
   }
 
   Deviation check(llmc_kernel_fn kernel) override {

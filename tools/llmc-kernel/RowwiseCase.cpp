@@ -72,7 +72,8 @@ private:
   Deviation checkQ8(const Buffer &expected) const {
     double worst = 0;
     for (int64_t r = 0; r < rows; ++r) {
-      Q8Row found(y.as(r * d.yStride), d.columns), wanted(expected.as(r * d.yStride), d.columns);
+      Q8Row found(y.as(r * d.yStride), d.columns, d.out.block),
+          wanted(expected.as(r * d.yStride), d.columns, d.out.block);
       for (int64_t c = 0; c < d.columns; ++c) {
         int64_t block = c / kActivationBlock;
         double scale = wanted.scales[block];

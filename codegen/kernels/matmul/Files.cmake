@@ -8,6 +8,7 @@ target_sources(llmc_codegen PRIVATE
   kernels/matmul/Q8Loops.cpp
   kernels/matmul/Quantize.cpp
   kernels/matmul/Reference.cpp
+  kernels/matmul/Requantise.cpp
   kernels/matmul/Rows16.cpp
   kernels/matmul/Table.cpp
 )

@@ -19,7 +19,7 @@ char *outputRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row
 
 void writeRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, const std::vector<float> &values) {
   char *y = outputRow(d, args, row);
-  if (d.out == RowFormat::Q8) return quantiseRowQ8(values.data(), d.columns, y);
+  if (d.out.isQ8()) return quantiseRowQ8(values.data(), d.columns, d.out.block, y);
   if (d.out.is16Bit()) return toRow16(d.out, values.data(), d.columns, y);
   memcpy(y, values.data(), d.columns * sizeof(float));
 }
