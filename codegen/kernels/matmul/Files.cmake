@@ -1,4 +1,6 @@
 target_sources(llmc_codegen PRIVATE
+  kernels/matmul/Bf16Float.cpp
+  kernels/matmul/Bf16Int.cpp
   kernels/matmul/Float.cpp
   kernels/matmul/IntF32.cpp
   kernels/matmul/IntQ8Avx2.cpp
