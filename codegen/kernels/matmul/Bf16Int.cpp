@@ -171,15 +171,7 @@ void Emitter::sumsOfX(int64_t k) {
     a.vextractf64x4(Ymm(6), Zmm(r), 1);
     a.vaddps(Ymm(r), Ymm(r), Ymm(6));
   }
-  for (int first = 0; first < rows; first += 4) { // four rows in one register
-    auto row = [&](int i) { return Ymm(std::min(first + i, rows - 1)); };
-    a.vhaddps(Ymm(6), row(0), row(1));
-    a.vhaddps(Ymm(7), row(2), row(3));
-    a.vhaddps(Ymm(6), Ymm(6), Ymm(7));
-    a.vextractf128(Xmm(7), Ymm(6), 1);
-    a.vaddps(Xmm(6), Xmm(6), Xmm(7));
-    a.vmovups(a.ptr[sumOfXAt(first)], Xmm(6));
-  }
+  sumLanes(a, rows, sumOfXAt(0));
 }
 
 void Emitter::step(int64_t index) {

@@ -56,6 +56,10 @@ void repeat(Assembler &a, const Xbyak::Reg64 &counter, int64_t count, llvm::func
 /// The largest divisor of count that is at most `most`: how often a loop of that count is unrolled.
 int unrollOf(int64_t count, int most);
 
+/// The sums of the 8 lanes of ymm0, ymm1, ... (at most 6 rows) to 8 floats at `to`: neighbours, then pairs of these, then
+/// halves, so that a sum does not depend on the other rows. Uses ymm6 and ymm7.
+void sumLanes(Assembler &a, int rows, const Xbyak::RegExp &to);
+
 /// f32 of vector number `vector` of the 64 scales at `scales` + offset, of the minima behind them; the zero points
 /// behind them as i32.
 void loadScales(Assembler &a, Isa isa, ScaleType type, const Xbyak::Xmm &to, const Xbyak::Reg64 &scales, int64_t offset,
