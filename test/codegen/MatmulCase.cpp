@@ -128,6 +128,7 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
   std::vector<float> row(desc.k);
   magnitudes.assign(rows * columns(), 0);
   flushed.assign(rows * columns(), 0);
+  lastPlaces.assign(rows * columns(), 0);
   for (int64_t r = 0; r < rows; ++r) {
     float unit = kind == Kind::ZeroX       ? 0
                  : kind == Kind::HugeX     ? 1e30f
@@ -147,7 +148,8 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
       for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / desc.x.block];
     }
     for (int64_t n = 0; n < columns(); ++n) {
-      double sum = 4, flush = 0; // |bias| and |y| are below 2
+      double sum = 4, flush = 0, places = 0; // |bias| and |y| are below 2
+      double unit = desc.w.kind == WeightKind::I4 ? 8 : desc.w.kind == WeightKind::I8 ? 128 : 1;
       for (int64_t k = 0; k < desc.k; ++k) {
         PackedElement e = unpackElement(desc.w, desc.k, packed(), n, k);
         double value =
@@ -157,11 +159,13 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
           value = (std::abs(e.code - centre) + std::abs(e.zero - centre)) * std::fabs(double(e.scale));
         }
         sum += std::fabs(value * row[k]);
+        places += unit * std::fabs(e.scale) * 0x1p-24;
         flush += (std::fabs(row[k]) + std::fabs(desc.w.isInteger() ? e.code : e.value) + 1) *
                  std::max(1.0f, std::fabs(e.scale));
       }
       magnitudes[r * columns() + n] = sum;
       flushed[r * columns() + n] = flush;
+      lastPlaces[r * columns() + n] = places;
     }
   }
 }
@@ -170,6 +174,7 @@ float MatmulData::bound(int64_t i) const {
   double roundings = (desc.x.kind == RowFormat::Kind::BF16Pair ? 4.0 : 2.0) * double(desc.k + 8);
   // Relative to the magnitudes, and half of the smallest denormal for results below the normal range.
   double relative = desc.bias || desc.accumulate ? magnitudes[i] : magnitudes[i] - 4;
+  if (sumsInHalf) return float(relative * 0x1p-8 + lastPlaces[i]);
   if (desc.x.is16Bit()) return float(std::min(roundings * 0x1p-24, 1e-5) * relative + flushed[i] * 0x1p-126);
   return float(roundings * (relative * 0x1p-24 + 0x1p-150));
 }

@@ -30,6 +30,8 @@ public:
   /// How far element i of y may be from the reference: two sums of k products in f32, each rounded k times; but with
   /// 16-bit rows 1e-5 of the products at most. vdpbf16ps takes denormals as 0.
   float bound(int64_t i) const;
+  /// The kernel sums 32 k in 16 bits: 16 products to a lane, each rounded to 11 bits.
+  bool sumsInHalf = false;
 
 private:
   void makeIntegers(Kind kind);
@@ -49,6 +51,7 @@ private:
   int64_t rowCount;
   std::vector<double> magnitudes; // [rows][columns]: sum of |x * w|, |bias| and |y|
   std::vector<double> flushed;    // the same: what denormals that count as 0 may make, times 2^126
+  std::vector<double> lastPlaces; // the same: last places of f16 denormals
   std::unique_ptr<GuardedBuffer> w, bias;
 };
 
