@@ -24,14 +24,17 @@ class Kernel_Descriptor<string name, string m> : AttrDef<Kernel_Dialect, name> {
   let summary = "descriptor of codegen/Descriptor.h";
   let assemblyFormat = "`<` struct(params) `>`";
 }
+/// Rows of a value in steps of few and of many rows; absent for f32.
+def Kernel_Rows : OptionalParameter<"::llmc::wq::RowFormatAttr">;
 def Kernel_MatmulAttr : Kernel_Descriptor<"Matmul", "matmul"> {
   let parameters = (ins "int64_t":$n, "int64_t":$k, "::llmc::wq::SchemeAttr":$w,
-                    DefaultValuedParameter<"bool", "false">:$q8, DefaultValuedParameter<"bool", "false">:$bias,
+                    Kernel_Rows:$x_few, Kernel_Rows:$x_many,
+                    DefaultValuedParameter<"bool", "false">:$bias,
                     DefaultValuedParameter<"bool", "false">:$accumulate, "int64_t":$x_stride, "int64_t":$y_stride);
 }
 def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
   let parameters = (ins StringRefParameter<"the op's name in codegen">:$op, "int64_t":$columns,
-                    DefaultValuedParameter<"bool", "false">:$q8_out,
+                    Kernel_Rows:$out_few, Kernel_Rows:$out_many,
                     "int64_t":$x_stride, "int64_t":$y_stride, DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$epsilon,
                     DefaultValuedParameter<"int64_t", "0">:$activation,
                     OptionalParameter<"::llmc::wq::SchemeAttr">:$w, DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$scale,

@@ -10,7 +10,11 @@ WeightFormat toWeightFormat(wq::SchemeAttr scheme);
 /// Bytes of a packed matrix or vector in the weights blob.
 int64_t packedBytes(mlir::RankedTensorType packedType);
 
-/// How rows of this type are stored in the arena: f32 or q8.
-RowFormat rowFormat(mlir::RankedTensorType rows);
+/// How rows of this type are stored in the arena, in steps of few and of many rows (LLMC_FEW_ROWS).
+RowFormat toRowFormat(wq::RowFormatAttr attr); // null: f32
+RowFormat fewRows(mlir::RankedTensorType rows);
+RowFormat manyRows(mlir::RankedTensorType rows);
+/// The attribute of a format; null for f32.
+wq::RowFormatAttr toAttr(mlir::MLIRContext *context, RowFormat format);
 
 } // namespace llmc

@@ -18,6 +18,10 @@ extern "C" {
 /* Positions per KV page; a power of two. */
 enum { LLMC_PAGE_POSITIONS = 64 };
 
+/* Steps of up to this many rows read the weights once in registers (decode); larger ones work in blocks (prefill).
+ * Row formats, replicated rows and the split of work may differ between the two. */
+enum { LLMC_FEW_ROWS = 6 };
+
 /* One ragged batch, constant during a step. */
 struct llmc_batch {
   int64_t rows;                      /* tokens in this step, 1..capacity */

@@ -6,7 +6,7 @@ PASSES = (".", "passes/Passes.h", "passes/Passes.h.inc", "passes/support", "dial
 CODEGEN_DATA = ("codegen/Target.h", "codegen/Descriptor.h", "codegen/Kernel.h", "llmc_kernel.h")
 FRONTEND = (".", "frontends/File.h", "frontends/ImportedModel.h", "dialects", "mlir", "llvm")
 MAY_INCLUDE = {
-    "dialects": (".", "mlir", "llvm"),
+    "dialects": (".", "llmc_kernel.h", "mlir", "llvm"),
     "passes": (*PASSES, "codegen/Descriptor.h"),
     "passes/raise": PASSES,
     "passes/quantize": PASSES,
