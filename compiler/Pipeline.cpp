@@ -31,6 +31,7 @@ void addRows(OpPassManager &pm, const Options &, const Target &t) {
 }
 void addSelect(OpPassManager &pm, const Options &o, const Target &t) {
   pm.addPass(createSelectKernels({t.name, o.kvType}));
+  pm.nest<func::FuncOp>().addPass(createReplicateRows());
 }
 void addPlan(OpPassManager &pm, const Options &, const Target &) {
   pm.nest<func::FuncOp>().addPass(createPlanMemory());
