@@ -5,5 +5,6 @@
 namespace llmc::tool {
 
 cli::Command addMakeModel(CLI::App &tool);
+cli::Command addProbe(CLI::App &tool);
 
 } // namespace llmc::tool
