@@ -33,14 +33,26 @@ std::string print(Type type) {
   return text;
 }
 
-Json kernelsOf(ModuleOp module) {
+Json kernelsOf(const Variant &variant) {
   Json kernels = Json::array();
-  for (auto func : module.getOps<kernel::FuncOp>())
-    kernels.push_back({{"kernel", func.getRow().str()},
+  for (auto func : ModuleOp(*variant.module).getOps<kernel::FuncOp>())
+    kernels.push_back({{"target", variant.target.name},
+                       {"kernel", func.getRow().str()},
                        {"symbol", func.getSymName().str()},
                        {"min_rows", func.getMinRows()},
                        {"max_rows", int64_t(func.getMaxRows()) == INT64_MAX ? Json() : Json(func.getMaxRows())}});
   return kernels;
+}
+
+/// Code for one target, and the memory that it wants (llmc_variant).
+Json describe(const Variant &variant) {
+  ModuleOp module = *variant.module;
+  return {{"target", variant.target.name},
+          {"features", toString(variant.target.features)},
+          {"arena_row_bytes", number(module, kArenaRowBytes)},
+          {"logit_arena_row_bytes", number(module, kLogitArenaRowBytes)},
+          {"private_bytes", number(module, kPrivateBytes)},
+          {"matmul_calls", number(module, kMatmulCalls)}};
 }
 
 Json weightsOf(ModuleOp module) {
@@ -67,11 +79,11 @@ RefusalLog::~RefusalLog() { context.setRemarkEngine(nullptr); }
 std::string metadataJson(const Compilation &c) {
   ModuleOp module = *c.model.module;
   auto compute = module->getAttrOfType<StringAttr>(kComputeAttr);
+  Json variants = Json::array();
+  for (const Variant &variant : c.variants) variants.push_back(describe(variant));
   const TextAssets &text = c.model.text;
   Json j = {{"llmc", kVersion},
             {"name", c.model.name},
-            {"target", c.target.name},
-            {"features", toString(c.target.features)},
             {"compute", compute ? compute.getValue().str() : "f32"},
             {"kv_type", c.options.kvType},
             {"vocab", number(module, llm::kVocab)},
@@ -79,9 +91,8 @@ std::string metadataJson(const Compilation &c) {
             {"layers", number(module, llm::kLayers)},
             {"max_context", number(module, llm::kMaxContext)},
             {"weight_bytes", number(module, kWeightBytes)},
-            {"page_bytes", number(module, kPageBytes)},
-            {"arena_row_bytes", number(module, kArenaRowBytes)},
-            {"logit_arena_row_bytes", number(module, kLogitArenaRowBytes)},
+            {"page_bytes", c.variants.empty() ? 0 : number(*c.variants.front().module, kPageBytes)},
+            {"variants", variants},
             {"bos_token", text.bosToken},
             {"eos_token", text.eosToken},
             {"bos_id", text.bosId},
@@ -95,12 +106,15 @@ std::string reportJson(const Compilation &c, const RefusalLog &refusals) {
   for (const auto &[key, count] : refusals.counts())
     refused.push_back({{"pass", key.first}, {"reason", key.second}, {"count", count}});
   ModuleOp module = *c.model.module;
+  Json kernels = Json::array();
+  for (const Variant &variant : c.variants)
+    for (Json &kernel : kernelsOf(variant)) kernels.push_back(std::move(kernel));
   Json j = {{"options",
              {{"quantize", c.options.quantize},
               {"group_size", c.options.groupSize},
               {"asymmetric", c.options.asymmetric},
               {"compute", c.options.compute}}},
-            {"kernels", kernelsOf(module)},
+            {"kernels", kernels},
             {"weights", weightsOf(module)},
             {"refusals", refused}};
   return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
