@@ -10,8 +10,10 @@
 namespace llmc::test {
 namespace {
 
+constexpr RowFormat row16(RowFormat::Kind kind, WeightKind order) { return {kind, 0, order}; }
+
 std::string describe(const MatmulDesc &d) {
-  return d.w.name() + (d.x == RowFormat::Q8 ? " q8 " : " f32 ") + std::to_string(d.n) + "x" + std::to_string(d.k) +
+  return d.w.name() + " " + d.x.name() + " " + std::to_string(d.n) + "x" + std::to_string(d.k) +
          (d.bias ? " bias" : "") + (d.accumulate ? " accumulate" : "");
 }
 
@@ -43,7 +45,8 @@ protected:
 
   Serves find() {
     for (WeightKind kind : {WeightKind::I4, WeightKind::I8, WeightKind::F16, WeightKind::BF16, WeightKind::F32})
-      for (RowFormat x : {RowFormat::F32, RowFormat::Q8})
+      for (RowFormat x : {RowFormat::F32, RowFormat::Q8, row16(RowFormat::Kind::BF16, kind),
+                          row16(RowFormat::Kind::BF16Pair, kind), row16(RowFormat::Kind::F16, kind)})
         for (auto [least, most] : {std::pair<int64_t, int64_t>(1, INT64_MAX), {1, 6}, {1, 1}})
           if (MatmulDesc d = makeDesc({kind, 32}, x, 64, 64, least, most); !refusal(kernel(), d, target))
             return {kind, x, least, most};
@@ -144,7 +147,7 @@ TEST_P(MatmulTest, OddDepths) {
                    64, k));
         if (!isInteger()) break;
       }
-  if (serves.x == RowFormat::Q8)
+  if (serves.x != RowFormat::F32)
     for (int64_t k : {1, 7, 33, 45, 257}) check(desc({serves.kind, 32}, 64, k));
 }
 
@@ -183,8 +186,12 @@ TEST_P(MatmulTest, Refusals) {
   EXPECT_NE(reason(d).find("expected"), std::string::npos) << reason(d);
   d = desc(w, 64, 64);
   d.x = serves.x == RowFormat::Q8 ? RowFormat::F32 : RowFormat::Q8;
-  EXPECT_EQ(reason(d),
-            serves.x == RowFormat::Q8 ? "activations are f32, expected q8b32" : "activations are q8b32, expected f32");
+  EXPECT_EQ(reason(d), serves.x == RowFormat::Q8 ? "activations are f32, expected q8b32"
+                                                 : "activations are q8b32, expected " + serves.x.name());
+  if (serves.x.is16Bit()) {
+    d.x = serves.x, d.x.order = WeightKind::F32;
+    EXPECT_NE(reason(d).find("activations are in the order of f32 weights, expected "), std::string::npos) << reason(d);
+  }
   if (serves.maxRows < INT64_MAX) {
     d = desc(w, 64, 64);
     d.maxRows = 7;
@@ -230,6 +237,11 @@ TEST(MatmulSelection, PicksTheRowOfTheClass) {
       {"znver4", bf16, f32, 576, 1, 1, "matmul_wbf16a32_m1_avx512"},
       {"haswell", bf16, f32, 576, 7, any, "matmul_wbf16a32_large_avx2"},
       {"haswell", w4, f32, 4100, 1, 1, "matmul_any_portable"}, // k is not a multiple of 8
+      {"znver4", w4, row16(RowFormat::Kind::BF16, WeightKind::I4), 4100, 1, 1, "matmul_w4a16_m1_avx512bf16"},
+      {"znver5", w8, row16(RowFormat::Kind::BF16, WeightKind::I8), 4096, 2, 6, "matmul_w8a16_small_avx512bf16"},
+      {"znver5", bf16, row16(RowFormat::Kind::BF16, WeightKind::BF16), 4096, 7, any,
+       "matmul_wbf16a16_large_avx512bf16"},
+      {"znver5", w4, row16(RowFormat::Kind::BF16Pair, WeightKind::I4), 4096, 7, any, "matmul_w4a16x2_large_avx512bf16"},
       {"x86-64-v2", w4, q8, 4096, 1, 1, "matmul_any_portable"},
       {"aarch64", w4, q8, 4096, 7, any, "matmul_any_portable"},
   };
@@ -267,8 +279,8 @@ TEST(MatmulQuantize, RowOfKnownValues) {
   std::vector<float> x(40, 0.0f);
   x[0] = 127, x[1] = -63.5f, x[2] = 0.5f, x[3] = 1.5f, x[33] = -2;
   std::vector<char> row(q8RowBytes(40), char(0x5a));
-  quantiseRowQ8(x.data(), 40, row.data());
-  Q8Row q(row.data(), 40);
+  quantiseRowQ8(x.data(), 40, 32, row.data());
+  Q8Row q(row.data(), 40, 32);
   EXPECT_EQ(q.codes[0], 127);
   EXPECT_EQ(q.codes[1], -64); // half to even
   EXPECT_EQ(q.codes[2], 0);

@@ -76,7 +76,7 @@ std::unique_ptr<GuardedBuffer> randomRows(const MatmulDesc &d, int64_t rows, Ran
     auto *out = x->as<char>() + r * d.xStride;
     std::fill_n(reinterpret_cast<float *>(out), d.xStride / 4, NAN);
     if (d.x == RowFormat::Q8)
-      quantiseRowQ8(row.data(), d.k, out);
+      quantiseRowQ8(row.data(), d.k, d.x.block, out);
     else
       memcpy(out, row.data(), d.k * 4);
   }
@@ -88,7 +88,7 @@ std::unique_ptr<GuardedBuffer> randomRows(const MatmulDesc &d, int64_t rows, Ran
 std::vector<float> decodedRows(const MatmulDesc &d, const char *x, int64_t rows) {
   std::vector<float> out(rows * d.k);
   for (int64_t r = 0; r < rows; ++r) {
-    Q8Row row(x + r * d.xStride, d.k);
+    Q8Row row(x + r * d.xStride, d.k, d.x.block);
     for (int64_t k = 0; k < d.k; ++k) out[r * d.k + k] = float(row.codes[k]) * row.scales[k / kActivationBlock];
   }
   return out;

@@ -86,5 +86,7 @@ llvm::Expected<Code> emitIntF32Avx512(const MatmulDesc &desc, const Target &targ
 llvm::Expected<Code> emitIntF32Avx2(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitFloatAvx512(const MatmulDesc &desc, const Target &target); // F32, F16, BF16 by F32 rows
 llvm::Expected<Code> emitFloatAvx2(const MatmulDesc &desc, const Target &target);
+llvm::Expected<Code> emitIntBf16(const MatmulDesc &desc, const Target &target); // I4, I8 by BF16 (pair) rows: vdpbf16ps
+llvm::Expected<Code> emitFloatBf16(const MatmulDesc &desc, const Target &target); // BF16 by BF16 (pair) rows
 
 } // namespace llmc::matmul

@@ -137,13 +137,8 @@ void quantizeBlock(Lanes &v, int64_t block, const Q8BlockPlace &to) {
 void padQ8Row(Lanes &v, int64_t columns, int64_t block, int64_t from, const RegExp &row) {
   int64_t rest = q8PaddedK(columns, block) - from;
   if (rest <= 0) return;
-  Assembler &a = v.a;
   v.zero(0);
-  auto zero = [&](int64_t offset, int64_t bytes) { // a multiple of 4
-    for (; bytes >= 32; offset += 32, bytes -= 32) a.vmovups(a.ptr[row + offset], Ymm(0));
-    for (; bytes >= 8; offset += 8, bytes -= 8) a.vmovq(a.ptr[row + offset], Xmm(0));
-    if (bytes) a.vmovd(a.ptr[row + offset], Xmm(0));
-  };
+  auto zero = [&](int64_t offset, int64_t bytes) { v.storeZeros(row + offset, bytes, 0); };
   zero(from, rest);
   zero(q8ScaleOffset(columns, block) + from / block * 4, rest / block * 4);
   zero(q8SumOffset(columns, block) + from / block * 4, rest / block * 4);

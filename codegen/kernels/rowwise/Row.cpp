@@ -51,6 +51,7 @@ void Row::load(int to, const Reg64 &row, int i, int n, int64_t offset) {
 
 void Row::write(int n) {
   if (d.out == RowFormat::Q8) return writeQ8(n);
+  if (d.out.is16Bit()) return write16(n);
   for (int i = 0; i < vectors(); ++i)
     if (int active = lanes(i, n)) v.store(a.rdx + a.rcx * 4 + 4 * i * v.count, i, active);
 }
@@ -64,9 +65,15 @@ void Row::writeQ8(int n) {
                  a.rdx + a.rax + int(q8SumOffset(d.columns)), a.rdx + a.rax * 2 + int(q8HalfSumOffset(d.columns))});
 }
 
-void Row::padQ8() {
-  if (d.out == RowFormat::Q8) padQ8Row(v, d.columns, kActivationBlock, roundUp(d.columns, kActivationBlock), a.rdx);
+void Row::pad() {
+  if (d.out == RowFormat::Q8) padQ8();
+  if (d.out.is16Bit()) pad16();
 }
+
+void Row::padQ8() { padQ8Row(v, d.columns, kActivationBlock, roundUp(d.columns, kActivationBlock), a.rdx); }
+
+/// Bytes of the y row, a multiple of 4, from vector 0, which is 0.
+void Row::zeroBytes(int64_t offset, int64_t bytes) { v.storeZeros(a.rdx + int(offset), bytes, 0); }
 
 static const char *opName(RowwiseOp op) {
   static constexpr const char *names[] = {"RmsNorm", "Glu", "Quantize", "Add", "Embed", "GatherRows", "RopeTable"};
@@ -83,19 +90,21 @@ static int64_t inputBytes(const RowwiseDesc &d) {
   }
 }
 
-static int64_t outputBytes(const RowwiseDesc &d) {
-  return d.out == RowFormat::Q8 ? q8RowBytes(d.columns) : 4 * d.columns;
-}
+static int64_t outputBytes(const RowwiseDesc &d) { return rowBytes(d.out, d.columns); }
 
-Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool q8Allowed) {
+Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool formats) {
   constexpr int64_t kMaxColumns = 1 << 24; // every displacement of a row fits in 32 bits
   auto number = [](int64_t n) { return std::to_string(n); };
   if (d.op != op) return std::string("serves ") + opName(op) + ", found " + opName(d.op);
   if (d.columns < 1 || d.columns > kMaxColumns)
     return "columns: found " + number(d.columns) + ", expected 1.." + number(kMaxColumns);
-  if (d.out != RowFormat::F32 && d.out != RowFormat::Q8)
-    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected f32 or " + RowFormat::Q8.name();
-  if (d.out == RowFormat::Q8 && !q8Allowed) return std::string(opName(op)) + ": found Q8 output, expected F32";
+  if (d.out != RowFormat::F32 && !formats)
+    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected f32";
+  if (d.out.isQ8() && d.out != RowFormat::Q8)
+    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected " + RowFormat::Q8.name();
+  if (d.out.is16Bit() && d.out.order == WeightKind::F32)
+    return std::string(opName(op)) + ": found " + d.out.name() +
+           " output without an order, expected the consumer's weights";
   if (int64_t least = inputBytes(d); d.xStride < least || d.xStride > INT32_MAX)
     return "xStride: found " + number(d.xStride) + ", expected " + number(least) + "..2^31-1 bytes";
   if (int64_t least = outputBytes(d); d.yStride < least || d.yStride > INT32_MAX)
