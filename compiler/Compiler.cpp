@@ -121,10 +121,13 @@ llvm::Expected<Compilation> compileModel(const std::string &path, const Options 
   progress.stage("reading");
   llvm::Expected<ImportedModel> model = importModel(path, context);
   if (!model) return diagnostics.explain(model.takeError(), path);
-  Compilation c{std::move(*model), *target, options, {}};
+  Compilation c{std::move(*model), *target, options, {}, {}};
   if (llvm::Error error = limitContext(*c.model.module, options, path)) return std::move(error);
   progress.stage("compiling");
-  if (llvm::Error error = diagnostics.explain(runStages(*c.model.module, options, *target), path))
+  auto collect = [&](const Stage &stage) {
+    if (llvm::StringRef(stage.name) == "synchronize") c.calls = stepCalls(*c.model.module);
+  };
+  if (llvm::Error error = diagnostics.explain(runStages(*c.model.module, options, *target, collect), path))
     return std::move(error);
   prepareTexts(c, path, progress);
   c.texts.metadata = metadataJson(c);

@@ -2,6 +2,7 @@
 #pragma once
 #include "codegen/Target.h"
 #include "compiler/Artifact.h"
+#include "compiler/CallReport.h"
 #include "compiler/Options.h"
 #include "frontends/ImportedModel.h"
 #include <functional>
@@ -20,7 +21,8 @@ struct Compilation {
   ImportedModel model;
   Target target;
   Options options;
-  ArtifactTexts texts; // metadata, tokenizer.json, chat template, report
+  ArtifactTexts texts;        // metadata, tokenizer.json, chat template, report
+  std::vector<CallRow> calls; // of the step, if it came to stage `synchronize`
 };
 
 /// All dialects that a module of any stage may have, and remarks that explain refusals when `refusals` is given.

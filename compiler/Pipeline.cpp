@@ -57,7 +57,8 @@ constexpr Stage kStages[] = {
 
 llvm::ArrayRef<Stage> stages() { return kStages; }
 
-llvm::Error runStages(ModuleOp module, const Options &options, const Target &target) {
+llvm::Error runStages(ModuleOp module, const Options &options, const Target &target,
+                      llvm::function_ref<void(const Stage &)> after) {
   std::string names;
   bool known = options.stopAfter.empty();
   for (const Stage &stage : stages()) {
@@ -69,6 +70,7 @@ llvm::Error runStages(ModuleOp module, const Options &options, const Target &tar
     PassManager pm(module.getContext());
     stage.add(pm, options, target);
     if (failed(pm.run(module))) return llvm::createStringError(std::string("stage ") + stage.name + " failed");
+    after(stage);
     if (options.stopAfter == stage.name) break;
   }
   return llvm::Error::success();

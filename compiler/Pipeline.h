@@ -18,7 +18,10 @@ struct Stage {
 llvm::ArrayRef<Stage> stages();
 
 /// Runs the stages up to and including options.stopAfter (empty: all) and verifies after each. Diagnostics go to the
-/// context's handler; the error names the stage. An unknown stage is an error that lists the names.
-llvm::Error runStages(mlir::ModuleOp module, const Options &options, const Target &target);
+/// context's handler; the error names the stage. An unknown stage is an error that lists the names. `after` sees what
+/// each stage leaves.
+llvm::Error runStages(
+    mlir::ModuleOp module, const Options &options, const Target &target,
+    llvm::function_ref<void(const Stage &)> after = [](const Stage &) {});
 
 } // namespace llmc
