@@ -124,7 +124,11 @@ llvm::Expected<Compilation> compileModel(const std::string &path, const Options 
   Compilation c{std::move(*model), {}, options, {}};
   if (llvm::Error error = limitContext(*c.model.module, options, path)) return std::move(error);
   progress.stage("compiling");
-  llvm::Expected<std::vector<Variant>> variants = runStages(*c.model.module, options, *targets);
+  auto collect = [](const Stage &stage, llvm::MutableArrayRef<Variant> variants) {
+    if (llvm::StringRef(stage.name) != "synchronize") return;
+    for (Variant &variant : variants) variant.calls = stepCalls(*variant.module);
+  };
+  llvm::Expected<std::vector<Variant>> variants = runStages(*c.model.module, options, *targets, collect);
   if (!variants) return diagnostics.explain(variants.takeError(), path);
   c.variants = std::move(*variants);
   prepareTexts(c, path, progress);

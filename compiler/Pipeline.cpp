@@ -74,8 +74,8 @@ llvm::Error checkStopAfter(const std::string &name) {
 
 llvm::ArrayRef<Stage> stages() { return kStages; }
 
-llvm::Expected<std::vector<Variant>> runStages(ModuleOp module, const Options &options,
-                                               llvm::ArrayRef<Target> targets) {
+llvm::Expected<std::vector<Variant>> runStages(ModuleOp module, const Options &options, llvm::ArrayRef<Target> targets,
+                                               AfterStage after) {
   if (llvm::Error error = checkStopAfter(options.stopAfter)) return std::move(error);
   std::vector<Variant> variants;
   for (const Stage &stage : stages()) {
@@ -86,6 +86,7 @@ llvm::Expected<std::vector<Variant>> runStages(ModuleOp module, const Options &o
     }
     for (Variant &variant : variants)
       if (llvm::Error error = runStage(stage, *variant.module, options, variant.target)) return std::move(error);
+    after(stage, variants);
     if (options.stopAfter == stage.name) break;
   }
   return variants;
