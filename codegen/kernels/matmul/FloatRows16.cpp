@@ -20,7 +20,7 @@ public:
         parts(desc.x.kind == RowFormat::Kind::BF16Pair ? 2 : 1), distance(prefetchDistance(desc, target)) {}
 
   void emit() {
-    emitPanels(a, desc, kRowBlock, half ? kRowBlock * int(kPanel) * 4 : 0, [&](int count) { rowBlock(count); });
+    emitPanels(a, desc, kRowBlock, half ? kRowBlock * int(kPanel) * 4 : 0, [&](int count) { rowBlock(count); }, kIsa);
   }
 
 private:

@@ -31,7 +31,7 @@ public:
 
   void emit() {
     int stack = (kRowBlock + 1) * kPanel * 4 + 64; // sums, zeros, sums of x
-    emitPanels(a, desc, kRowBlock, stack, [&](int count) { rowBlock(count); });
+    emitPanels(a, desc, kRowBlock, stack, [&](int count) { rowBlock(count); }, kIsa);
   }
 
 private:

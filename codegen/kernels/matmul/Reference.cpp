@@ -1,10 +1,13 @@
 #include "codegen/kernels/matmul/Reference.h"
+#include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Requantise.h"
 #include "codegen/kernels/matmul/Rows16.h"
+#include "codegen/kernels/rowwise/Reference.h"
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace llmc {
 namespace {
@@ -49,6 +52,42 @@ float integerByQ8(const WeightFormat &f, const Column &w, const Q8Row &x, int64_
   return sum;
 }
 
+/// `count` columns from `column` on of a Q8 row with `columns` of them, whole blocks; what lies past them is 0.
+void quantiseBlocks(const MatmulDesc &desc, char *row, int64_t column, int64_t count, const float *x) {
+  int64_t block = desc.y.block, columns = matmul::outputColumns(desc);
+  std::vector<char> part(q8RowBytes(count, block));
+  quantiseRowQ8(x, std::clamp<int64_t>(columns - column, 0, count), block, part.data());
+  auto copy = [&](int64_t to, int64_t from, int64_t bytes) { memcpy(row + to, part.data() + from, bytes); };
+  copy(column, 0, count);
+  copy(q8ScaleOffset(columns, block) + column / block * 4, q8ScaleOffset(count, block), count / block * 4);
+  copy(q8SumOffset(columns, block) + column / block * 4, q8SumOffset(count, block), count / block * 4);
+  if (block == 32) copy(q8HalfSumOffset(columns) + column / 4, q8HalfSumOffset(count), count / 4);
+}
+
+/// From the sums of one panel, of row `row`, to y.
+void finishPanel(const MatmulDesc &desc, const llmc_matmul_args &args, int64_t row, int64_t panel, float *sums) {
+  char *y = reinterpret_cast<char *>(args.y) + row * desc.yStride;
+  int64_t made = matmul::panelColumns(desc), column = panel * made;
+  auto *values = reinterpret_cast<float *>(y) + column;
+  for (int64_t i = 0; i < kPanel; ++i)
+    if (desc.bias) sums[i] += args.bias[panel * kPanel + i];
+  for (int64_t i = 0; i < made; ++i) {
+    sums[i] = referenceActivation(desc.activation, sums[i]);
+    if (desc.glu) sums[i] *= sums[made + i];
+    if (desc.accumulate) sums[i] += values[i];
+  }
+  if (!desc.y.isQ8()) {
+    memcpy(values, sums, made * 4);
+    return;
+  }
+  quantiseBlocks(desc, y, column, made, sums);
+  int64_t end = roundUp(matmul::outputColumns(desc), made);
+  std::vector<float> zeros(kPanel);
+  if (column + made == end)
+    for (int64_t c = end; c < q8PaddedK(matmul::outputColumns(desc), desc.y.block); c += desc.y.block)
+      quantiseBlocks(desc, y, c, desc.y.block, zeros.data());
+}
+
 /// The column as s8 codes with a scale for each 512 k.
 Column requantised(const WeightFormat &f, const Column &w) {
   Column out(w.size());
@@ -78,16 +117,15 @@ float sumOf(const MatmulDesc &desc, const WeightFormat &f, const Column &w, cons
 void referenceMatmul(const MatmulDesc &desc, const llmc_matmul_args *args) {
   const WeightFormat f = requantises(desc) ? WeightFormat{WeightKind::I8, kRequantiseBlock} : desc.w;
   Column w(desc.k);
-  for (int64_t n = args->begin * kPanel; n < args->end * kPanel; ++n) {
-    for (int64_t k = 0; k < desc.k; ++k) w[k] = unpackElement(desc.w, desc.k, args->w, n, k);
-    if (requantises(desc)) w = requantised(desc.w, w);
-    for (int64_t row = 0; row < args->rows; ++row) {
-      const char *x = static_cast<const char *>(args->x) + row * desc.xStride;
-      auto *y = reinterpret_cast<float *>(reinterpret_cast<char *>(args->y) + row * desc.yStride) + n;
-      float sum = sumOf(desc, f, w, x);
-      if (desc.bias) sum += args->bias[n];
-      *y = desc.accumulate ? sum + *y : sum;
+  std::vector<float> sums(args->rows * kPanel);
+  for (int64_t panel = args->begin; panel < args->end; ++panel) {
+    for (int64_t column = 0; column < kPanel; ++column) {
+      for (int64_t k = 0; k < desc.k; ++k) w[k] = unpackElement(desc.w, desc.k, args->w, panel * kPanel + column, k);
+      if (requantises(desc)) w = requantised(desc.w, w);
+      for (int64_t row = 0; row < args->rows; ++row)
+        sums[row * kPanel + column] = sumOf(desc, f, w, static_cast<const char *>(args->x) + row * desc.xStride);
     }
+    for (int64_t row = 0; row < args->rows; ++row) finishPanel(desc, *args, row, panel, &sums[row * kPanel]);
   }
 }
 

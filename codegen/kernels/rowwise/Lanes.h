@@ -32,6 +32,8 @@ public:
   /// n f16 values, n = count or 8. Stores round to nearest even.
   void loadHalf(int v, const Xbyak::RegExp &from, int n);
   void storeHalf(const Xbyak::RegExp &to, int v, int n);
+  /// Stores `bytes` zeros, a multiple of 4, from v, which is 0.
+  void storeZeros(const Xbyak::RegExp &to, int64_t bytes, int v);
   void zero(int v) { a.vxorps(xmm(v), xmm(v), xmm(v)); }
 
   /// Lane 0 of v := the sum (maximum) over all lanes. maxBits compares as signed integers.

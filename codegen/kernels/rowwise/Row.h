@@ -36,7 +36,6 @@ public:
 
 private:
   void writeQ8(int n);
-  void codesAndSums();
   void padQ8();
   void write16(int n); // Row16.cpp
   void roundToBf16(int to, int from);
