@@ -80,19 +80,20 @@ void addConstants(ModuleOp module, const Target &target, llvm::Function *step, l
                                                           llvm::ConstantInt::get(i64, target.features.raw()),
                                                           text(into, toString(target.features)), step});
   auto *variants = new llvm::GlobalVariable(into, variantType, true, llvm::GlobalValue::PrivateLinkage, variant);
-  static_assert(sizeof(llmc_model_constants) == 13 * 8 && sizeof(llmc_variant) == 4 * 8);
+  static_assert(sizeof(llmc_model_constants) == 15 * 8 && sizeof(llmc_variant) == 4 * 8);
   llvm::SmallVector<llvm::Constant *> fields;
   for (llvm::StringRef name :
        {llvm::StringRef(llm::kVocab), llvm::StringRef(llm::kLayers), llvm::StringRef(llm::kHidden),
         llvm::StringRef(llm::kMaxContext), llvm::StringRef(kPageBytes), llvm::StringRef(kArenaRowBytes),
         llvm::StringRef(kLogitArenaRowBytes), llvm::StringRef(kLogitsOffset), llvm::StringRef(kLogitsStride),
-        llvm::StringRef(kWeightBytes), llvm::StringRef(kKvBits)}) {
+        llvm::StringRef(kWeightBytes), llvm::StringRef(kKvBits), llvm::StringRef(kPrivateBytes),
+        llvm::StringRef(kMatmulCalls)}) {
     auto value = module->getAttrOfType<IntegerAttr>(name);
     fields.push_back(llvm::ConstantInt::get(i64, value ? value.getInt() : 0));
   }
   fields.push_back(llvm::ConstantInt::get(i64, 1));
   fields.push_back(variants);
-  llvm::SmallVector<llvm::Type *> types(12, i64);
+  llvm::SmallVector<llvm::Type *> types(14, i64);
   types.push_back(ptr);
   auto *type = llvm::StructType::get(c, types);
   auto *constants = new llvm::GlobalVariable(into, type, true, llvm::GlobalValue::ExternalLinkage,
@@ -138,8 +139,8 @@ llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(ModuleOp module, c
     if (func->hasAttr("llmc.step")) step = m.getFunction(func.getSymName());
   if (!step) return llvm::createStringError("expected a lowered step function");
   step->setVisibility(llvm::GlobalValue::HiddenVisibility);
-  if (llvm::Function *barrier = m.getFunction("llmc_step_barrier"))
-    barrier->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  for (llvm::StringRef name : {"llmc_step_barrier", "llmc_step_panels"})
+    if (llvm::Function *function = m.getFunction(name)) function->setVisibility(llvm::GlobalValue::HiddenVisibility);
   if (llvm::Error error = addKernels(module, target, m)) return std::move(error);
   addConstants(module, target, step, m);
   addNote(m);

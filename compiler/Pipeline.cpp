@@ -21,13 +21,17 @@ void addFuse(OpPassManager &pm, const Options &, const Target &) {
   step.addPass(createFuseQkv());
   step.addPass(createFuseGateUp());
   step.addPass(createFuseResidual());
-  step.addPass(createQuantizeActivations());
-  step.addPass(createFuseNormIntoLinear());
   step.addPass(createCSEPass());
 }
 void addSplit(OpPassManager &pm, const Options &, const Target &) { pm.addPass(createSplitWeightProgram()); }
+void addRows(OpPassManager &pm, const Options &, const Target &t) {
+  OpPassManager &step = pm.nest<func::FuncOp>();
+  step.addPass(createChooseRowFormats({t.name}));
+  step.addPass(createFuseNormIntoLinear());
+}
 void addSelect(OpPassManager &pm, const Options &o, const Target &t) {
   pm.addPass(createSelectKernels({t.name, o.kvType}));
+  pm.nest<func::FuncOp>().addPass(createReplicateRows());
 }
 void addPlan(OpPassManager &pm, const Options &, const Target &) {
   pm.nest<func::FuncOp>().addPass(createPlanMemory());
@@ -41,8 +45,9 @@ constexpr Stage kStages[] = {
     {"import", "the model as its file has it: llm ops, or llm.onnx_node for ONNX", addImport},
     {"raise", "llm ops only, one form for every input format", addRaise},
     {"quantize", "each weight in its scheme: wq.linear", addQuantize},
-    {"fuse", "q/k/v and gate/up joined; rope, cache and attention in one op; norms write what linears read", addFuse},
+    {"fuse", "q/k/v and gate/up joined; rope, cache and attention in one op", addFuse},
     {"split", "@pack computes packed weights, @step reads them", addSplit},
+    {"rows", "activations in the format that linears read; norms write it", addRows},
     {"select", "kernel.call of catalogue kernels for every op", addSelect},
     {"plan", "an arena offset for each value", addPlan},
     {"synchronize", "barriers where threads exchange data", addSynchronize},

@@ -81,6 +81,7 @@ static void takeArrays(struct llmc_context *c, const struct llmcLimits *l, struc
   c->kv.tables = take(p, l->sequences, sizeof(int32_t *));
   int32_t *table = take(p, l->sequences * l->pagesPerSequence, sizeof(int32_t));
   for (int64_t s = 0; table && s < l->sequences; ++s) c->kv.tables[s] = table + s * l->pagesPerSequence;
+  c->claims = take(p, llmc_model_constants.matmul_calls, kLine);
   c->kv.freePages = take(p, l->pages, sizeof(int32_t));
   c->kv.references = take(p, l->pages, sizeof(int32_t));
 }
@@ -95,8 +96,10 @@ static uint64_t otherBytes(const struct llmcLimits *l) {
 
 /* ---- plan ---- */
 
-static int product(const char *name, int64_t count, int64_t size, int64_t *out, llmc_error *error) {
+/* Bytes of count values of `size` bytes and, behind them, `extra`. */
+static int product(const char *name, int64_t count, int64_t size, int64_t extra, int64_t *out, llmc_error *error) {
   if (!__builtin_mul_overflow(count, size, out) && *out < (int64_t)1 << 46) {
+    *out += extra;
     *out = (int64_t)llmcMapSize((uint64_t)(*out ? *out : 1), true);
     return LLMC_OK;
   }
@@ -109,9 +112,10 @@ static int planMemory(const llmc_context_options *options, struct llmcLimits *li
   const struct llmc_model_constants *c = &llmc_model_constants;
   llmc_memory_plan p = {.weights = c->weight_bytes};
   int status = fillLimits(options, limits, error);
-  if (!status) status = product("arena", limits->rows, c->arena_row_bytes, &p.arena, error);
-  if (!status) status = product("logit arena", limits->logitRows, c->logit_arena_row_bytes, &p.logit_arena, error);
-  if (!status) status = product("kv cache", limits->pages, c->page_bytes, &p.kv_cache, error);
+  if (!status)
+    status = product("arena", limits->rows, c->arena_row_bytes, limits->threads * c->private_bytes, &p.arena, error);
+  if (!status) status = product("logit arena", limits->logitRows, c->logit_arena_row_bytes, 0, &p.logit_arena, error);
+  if (!status) status = product("kv cache", limits->pages, c->page_bytes, 0, &p.kv_cache, error);
   if (status) return status;
   p.other = (int64_t)llmcMapSize(otherBytes(limits), false);
   p.total = p.arena + p.logit_arena + p.kv_cache + p.other;
@@ -140,6 +144,9 @@ static void fillBatch(llmc_context *c) {
       .pages = c->kv.pages,
       .arena = c->arena,
       .logit_arena = c->logitArena,
+      .private_arena = c->arena + c->limits.rows * llmc_model_constants.arena_row_bytes,
+      .private_bytes = llmc_model_constants.private_bytes,
+      .claims = c->claims,
       .weights = c->model->weights,
   };
 }

@@ -82,6 +82,13 @@ void llmcTeamStop(struct llmcTeam *team);
 /* Called by the compiled step: returns when all threads of the team have called it. */
 void llmc_step_barrier(const struct llmc_batch *batch, int64_t thread, int64_t threads);
 
+/* ---- split.c ---- */
+
+/* LLMC_MODE_* of a step. */
+int64_t llmcStepMode(int64_t rows, int64_t threads);
+/* Called by the compiled step: this thread's part of a matmul. */
+void llmc_step_panels(const struct llmc_panels *work, int64_t mode, int64_t thread, int64_t threads);
+
 /* ---- kv.c: the page pool and the sequences in it ---- */
 
 /* Pages that no sequence uses are in freePages[0, freeCount). A page has as many references as sequences use it. */
@@ -123,6 +130,7 @@ struct llmc_context {
   struct llmcTeam *team;
   struct llmc_batch batch;
   char *arena, *logitArena;
+  void *claims;
   /* [rows]: of the batch; tokenRow[i] is the row of input token i, rowWanted[r] and rowLogit[r] are by row */
   int32_t *tokens, *positions, *rowSequence, *tokenRow, *rowLogit;
   uint8_t *rowWanted;

@@ -135,7 +135,7 @@ LogicalResult PackedOp::verify() {
 
 LogicalResult QuantizeRowsOp::verify() {
   if (!sameShape(getX(), getY())) return emitOpError("changes the shape");
-  if (!isa<Q8Type>(tensor(getY()).getElementType())) return emitOpError("expects a q8 result");
+  if (!isa<RowsType>(tensor(getY()).getElementType())) return emitOpError("expects a result of !wq.rows");
   return success();
 }
 

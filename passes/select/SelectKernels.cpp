@@ -20,10 +20,15 @@ int64_t columnsOf(Value v) { return rowsOf(v).getDimSize(1); }
 
 /// Bytes per row of a value in the arena. f32 rows hold whole panels: a matmul writes 64 columns at a time.
 int64_t strideOf(RankedTensorType type) {
-  int64_t columns = type.getDimSize(1);
-  return rowFormat(type) == RowFormat::Q8 ? rowStride(RowFormat::Q8, columns)
-                                          : rowStride(RowFormat::F32, roundUp(columns, kPanel));
+  auto stride = [&](RowFormat format) {
+    int64_t columns = type.getDimSize(1);
+    return rowStride(format, format == RowFormat::F32 ? roundUp(columns, kPanel) : columns);
+  };
+  return std::max(stride(fewRows(type)), stride(manyRows(type)));
 }
+
+wq::RowFormatAttr fewOf(RankedTensorType type) { return toAttr(type.getContext(), fewRows(type)); }
+wq::RowFormatAttr manyOf(RankedTensorType type) { return toAttr(type.getContext(), manyRows(type)); }
 
 wq::SchemeAttr schemeOf(Value packed) { return cast<wq::PackedType>(rowsOf(packed).getElementType()).getScheme(); }
 
@@ -93,8 +98,8 @@ private:
     int64_t xStride = !roles.empty() && roles[0] == "x" ? strideOf(rowsOf(inputs[0])) : 0;
     bool dynamic = r.rope && r.rope.getDynamicMax();
     auto attr = kernel::RowwiseAttr::get(
-        &getContext(), rowwiseOpName(r.op), type.getDimSize(1), rowFormat(type) == RowFormat::Q8, xStride,
-        strideOf(type), r.epsilon, r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
+        &getContext(), rowwiseOpName(r.op), type.getDimSize(1), fewOf(type), manyOf(type), xStride, strideOf(type),
+        r.epsilon, r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
         dynamic ? r.rope.getDynamicBase() : F32(0), dynamic ? r.rope.getDynamicFactor() : F32(1));
     FailureOr<ArrayAttr> callees = pick->rowwise(op->getLoc(), attr);
     if (failed(callees)) return failure();
@@ -140,7 +145,7 @@ private:
       yStride = joinedStride(concat);
     }
     auto attr = kernel::MatmulAttr::get(&getContext(), type.getDimSize(1), columnsOf(op.getX()), schemeOf(op.getW()),
-                                        rowFormat(rowsOf(op.getX())) == RowFormat::Q8, bool(op.getBias()),
+                                        fewOf(rowsOf(op.getX())), manyOf(rowsOf(op.getX())), bool(op.getBias()),
                                         bool(op.getResidual()), strideOf(rowsOf(op.getX())), yStride);
     FailureOr<ArrayAttr> callees = pick->matmul(op.getLoc(), attr);
     if (failed(callees)) return failure();
@@ -220,8 +225,9 @@ private:
   kernel::CallOp call(Location loc, RankedTensorType type, ValueRange inputs, ArrayRef<StringRef> roles,
                       ArrayAttr callees, kernel::Partition partition, int64_t units, bool logitRows) {
     auto c = kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition,
-                                    units, logitRows, /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0,
-                                    strideOf(type), /*offset=*/IntegerAttr());
+                                    units, logitRows, /*replicated=*/false, /*private_offset=*/IntegerAttr(),
+                                    /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0, strideOf(type),
+                                    /*offset=*/IntegerAttr());
     return c;
   }
   void replace(Operation *op, kernel::CallOp c) { op->getResult(0).replaceAllUsesWith(c.getY()); }

@@ -49,6 +49,8 @@ struct llmc_model_constants {
   int64_t logits_stride;         /* bytes between rows of logits */
   int64_t weight_bytes;          /* size of the weights blob */
   int64_t kv_bits;               /* 16 or 32 */
+  int64_t private_bytes;         /* llmc_batch.private_arena of one thread */
+  int64_t matmul_calls;          /* llmc_batch.claims */
   int64_t variant_count;
   const struct llmc_variant *variants; /* best first */
 };

@@ -85,20 +85,4 @@ Tensor selectRows(const Tensor &x, Indices rows) {
   return y;
 }
 
-Tensor quantizeRows(const Tensor &x) {
-  constexpr int64_t kBlock = 32;
-  Tensor y(x.rows, x.columns);
-  for (int64_t r = 0; r < y.rows; ++r)
-    for (int64_t first = 0; first < x.columns; first += kBlock) {
-      int64_t end = std::min(x.columns, first + kBlock);
-      const float *in = x.row(r);
-      float largest = 0;
-      for (int64_t c = first; c < end; ++c) largest = std::max(largest, std::fabs(in[c]));
-      float inverse = 127.0f / largest, scale = largest / 127.0f;
-      if (!std::isfinite(inverse)) continue;
-      for (int64_t c = first; c < end; ++c) y.row(r)[c] = scale * std::nearbyintf(in[c] * inverse);
-    }
-  return y;
-}
-
 } // namespace llmc::llm::eval
