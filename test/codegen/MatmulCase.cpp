@@ -175,7 +175,8 @@ float MatmulData::bound(int64_t i) const {
   // Relative to the magnitudes, and half of the smallest denormal for results below the normal range.
   double relative = desc.bias || desc.accumulate ? magnitudes[i] : magnitudes[i] - 4;
   if (sumsInHalf) return float(relative * 0x1p-8 + lastPlaces[i]);
-  if (desc.x.is16Bit()) return float(std::min(roundings * 0x1p-24, 1e-5) * relative + flushed[i] * 0x1p-126);
+  if (desc.x.is16Bit())
+    return float((std::min(roundings * 0x1p-24, 1e-5) + weightError) * relative + flushed[i] * 0x1p-126);
   return float(roundings * (relative * 0x1p-24 + 0x1p-150));
 }
 
@@ -193,9 +194,18 @@ llmc_matmul_args MatmulData::call(const char *x, float *y) const {
 void MatmulData::fillY(char *y, int64_t rows) const {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t n = 0; n < columns(); ++n) {
-      float value = float((r * 31 + n * 17) % 101 - 50) / 32;
+      float value = oldY(r, n);
       memcpy(y + r * desc.yStride + n * 4, &value, 4);
     }
+}
+
+std::vector<float> MatmulData::withBiasAndY(std::vector<float> sums) const {
+  for (size_t i = 0; i < sums.size(); ++i) {
+    int64_t row = int64_t(i) / columns(), n = int64_t(i) % columns();
+    if (desc.bias) sums[i] += bias->as<float>()[n];
+    if (desc.accumulate) sums[i] += oldY(row, n);
+  }
+  return sums;
 }
 
 std::vector<float> MatmulData::reference() const {
