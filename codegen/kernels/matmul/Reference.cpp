@@ -30,17 +30,17 @@ float integerByF32(const WeightFormat &f, const Column &w, const float *x) {
   return sum;
 }
 
-float integerByQ8(const WeightFormat &f, const Column &w, const Q8Row &x) {
+float integerByQ8(const WeightFormat &f, const Column &w, const Q8Row &x, int64_t block) {
   float sum = 0;
-  size_t block = std::min<size_t>(f.group, kActivationBlock);
-  for (size_t first = 0; first < w.size(); first += block) {
-    size_t end = std::min(w.size(), first + block);
+  size_t unit = unitOf(f, int64_t(w.size()), block);
+  for (size_t first = 0; first < w.size(); first += unit) {
+    size_t end = std::min(w.size(), first + unit);
     int32_t dot = 0, sumX = 0;
     for (size_t k = first; k < end; ++k) {
       dot += (w[k].code - w[k].zero) * x.codes[k];
       sumX += x.codes[k];
     }
-    float scale = x.scales[first / kActivationBlock];
+    float scale = x.scales[first / block];
     sum = std::fma(w[first].scale * scale, float(dot), sum);
     if (f.hasMinimum()) sum = std::fma(w[first].minimum, scale * float(sumX), sum);
   }
@@ -56,9 +56,9 @@ void referenceMatmul(const MatmulDesc &desc, const llmc_matmul_args *args) {
     for (int64_t row = 0; row < args->rows; ++row) {
       const char *x = static_cast<const char *>(args->x) + row * desc.xStride;
       auto *y = reinterpret_cast<float *>(reinterpret_cast<char *>(args->y) + row * desc.yStride) + n;
-      float sum = !desc.w.isInteger()        ? floatByF32(w, reinterpret_cast<const float *>(x))
-                  : desc.x == RowFormat::F32 ? integerByF32(desc.w, w, reinterpret_cast<const float *>(x))
-                                             : integerByQ8(desc.w, w, Q8Row(x, desc.k));
+      float sum = !desc.w.isInteger() ? floatByF32(w, reinterpret_cast<const float *>(x))
+                  : desc.x.isQ8()     ? integerByQ8(desc.w, w, Q8Row(x, desc.k, desc.x.block), desc.x.block)
+                                      : integerByF32(desc.w, w, reinterpret_cast<const float *>(x));
       if (desc.bias) sum += args->bias[n];
       *y = desc.accumulate ? sum + *y : sum;
     }

@@ -1,5 +1,6 @@
 #include "codegen/kernels/rowwise/Row.h"
 #include "llmc_kernel.h"
+#include "llvm/Support/MathExtras.h"
 #include <cstddef>
 #include <cstring>
 
@@ -8,6 +9,7 @@ using namespace Xbyak;
 
 void Row::rows(llvm::function_ref<void()> body, int64_t wStride) {
   Label next, done;
+  if (gathers()) a.enter({a.rbx}, int(d.out.block * 4));
   v.setTail(int(d.columns % v.count));
   a.mov(a.r9, a.ptr[a.rdi + offsetof(llmc_rowwise_args, begin)]);
   a.mov(a.r10, a.ptr[a.rdi + offsetof(llmc_rowwise_args, end)]);
@@ -50,25 +52,98 @@ void Row::load(int to, const Reg64 &row, int i, int n, int64_t offset) {
 }
 
 void Row::write(int n) {
-  if (d.out == RowFormat::Q8) return writeQ8(n);
+  if (gathers()) return gather(n);
+  if (d.out.isQ8()) return writeQ8(n);
   for (int i = 0; i < vectors(); ++i)
     if (int active = lanes(i, n)) v.store(a.rdx + a.rcx * 4 + 4 * i * v.count, i, active);
 }
 
 // Registers of the quantiser; none is the tail mask (15).
 constexpr uint32_t kInfinity = 0x7f800000;
-enum { kMax = 4, kTemp = 5, kUsable = 6, kInverse = 7, kSums = 8 };
+enum { kMax = 4, kTemp = 5, kUsable = 6, kInverse = 7, kSums = 8, kTotal = 9 };
 
+/// A constant of 16 or 32 bytes, all dwords the same.
+static Address repeated(Assembler &a, uint32_t bits, int bytes) {
+  std::vector<uint8_t> all(bytes);
+  for (int i = 0; i < bytes; i += 4) memcpy(&all[i], &bits, 4);
+  return a.ptr[a.rip + a.constantBytes(all)];
+}
+
+/// A block of 32: the chunk in vectors 0..
 void Row::writeQ8(int n) {
   for (int i = 0; i < vectors(); ++i) v.keep(i, lanes(i, n));
-  Xmm max = Lanes::xmm(kMax), temp = Lanes::xmm(kTemp), usable = Lanes::xmm(kUsable), inverse = Lanes::xmm(kInverse);
   for (int i = 0; i < vectors(); ++i) {
     a.vandps(v.reg(i ? kTemp : kMax), v.reg(i), v.constantBits(0x7fffffff));
     if (i) a.vpmaxsd(v.reg(kMax), v.reg(kMax), v.reg(kTemp));
   }
-  v.maxBits(kMax, kTemp);
   a.mov(a.rax, a.rcx);
   a.shr(a.rax, 3); // 4 bytes per block of 32 columns
+  scaleOfMax(kActivationBlock);
+  codes(a.rdx + a.rcx);
+  // Sums of 8 codes + 128 each; of both halves of the block.
+  Ymm temp = Lanes::ymm(kTemp);
+  Xmm low = Lanes::xmm(kSums), high = Lanes::xmm(kTemp);
+  a.vpshufd(temp, Ymm(kSums), 0x4e);
+  a.vpaddd(Ymm(kSums), Ymm(kSums), temp);
+  a.vextracti128(high, Ymm(kSums), 1);
+  a.vpunpckldq(low, low, high);
+  a.vpsubd(low, low, repeated(a, 16 * 128, 16));
+  a.vmovq(a.ptr[a.rdx + a.rax * 2 + int(q8HalfSumOffset(d.columns))], low);
+  a.vpshufd(high, low, 0xb1);
+  a.vpaddd(low, low, high);
+  a.vmovd(a.ptr[a.rdx + a.rax + int(q8SumOffset(d.columns))], low);
+}
+
+/// Blocks of more than 32: the chunk in vectors 0.. to the stack; if it is the block's last, codes and scale to y.
+void Row::gather(int n) {
+  int64_t block = d.out.block;
+  a.mov(a.eax, a.ecx);
+  a.and_(a.eax, uint32_t(block - 1));
+  for (int i = 0; i < vectors(); ++i) {
+    v.keep(i, lanes(i, n));
+    a.vmovups(a.ptr[a.rsp + a.rax * 4 + 4 * i * v.count], v.reg(i));
+  }
+  if (d.columns < block || n < 32) return; // finishQ8 will
+  Label more;
+  a.cmp(a.eax, uint32_t(block - 32));
+  a.jne(more, a.T_NEAR);
+  a.lea(a.rbx, a.ptr[a.rcx - int(block - 32)]);
+  quantiseGathered(int(block / 32));
+  a.L(more);
+}
+
+/// The block at column rbx, of which `chunks` chunks are on the stack.
+void Row::quantiseGathered(int chunks) {
+  for (int i = 0; i < chunks * vectors(); ++i) {
+    a.vmovups(v.reg(kTemp), a.ptr[a.rsp + 4 * i * v.count]);
+    a.vandps(v.reg(i ? kTemp : kMax), v.reg(kTemp), v.constantBits(0x7fffffff));
+    if (i) a.vpmaxsd(v.reg(kMax), v.reg(kMax), v.reg(kTemp));
+  }
+  int64_t block = d.out.block;
+  a.mov(a.rax, a.rbx);
+  a.shr(a.rax, int(llvm::Log2_64(block)) - 2); // 4 bytes per block
+  scaleOfMax(block);
+  for (int chunk = 0; chunk < chunks; ++chunk) {
+    for (int i = 0; i < vectors(); ++i) a.vmovups(v.reg(i), a.ptr[a.rsp + 4 * (32 * chunk + i * v.count)]);
+    codes(a.rdx + a.rbx + 32 * chunk);
+    if (chunk)
+      a.vpaddd(Ymm(kTotal), Ymm(kTotal), Ymm(kSums));
+    else
+      a.vmovdqa(Ymm(kTotal), Ymm(kSums));
+  }
+  Xmm total = Lanes::xmm(kTotal), temp = Lanes::xmm(kTemp);
+  a.vextracti128(temp, Ymm(kTotal), 1);
+  a.vpaddd(total, total, temp);
+  a.vpshufd(temp, total, 0x4e);
+  a.vpaddd(total, total, temp);
+  a.vpsubd(total, total, repeated(a, uint32_t(32 * chunks * 128), 16));
+  a.vmovd(a.ptr[a.rdx + a.rax + int(q8SumOffset(d.columns, block))], total);
+}
+
+/// From the lanes of kMax: stores the scale of the block at byte rax of the scales; what `codes` multiplies with.
+void Row::scaleOfMax(int64_t block) {
+  Xmm max = Lanes::xmm(kMax), temp = Lanes::xmm(kTemp), usable = Lanes::xmm(kUsable), inverse = Lanes::xmm(kInverse);
+  v.maxBits(kMax, kTemp);
   a.vmovss(inverse, v.scalar(127.0f));
   a.vdivss(inverse, inverse, max);
   a.vdivss(max, max, v.scalar(127.0f));
@@ -77,7 +152,7 @@ void Row::writeQ8(int n) {
   a.vmovd(temp, a.ptr[a.rip + a.constant32(kInfinity)]);
   a.vcmpneqps(usable, inverse, temp);
   a.vandps(max, max, usable);
-  a.vmovss(a.ptr[a.rdx + a.rax + int(q8ScaleOffset(d.columns))], max);
+  a.vmovss(a.ptr[a.rdx + a.rax + int(q8ScaleOffset(d.columns, block))], max);
   // usable: 0 < inverse < infinity, as integers; all other codes are 0
   a.vpcmpgtd(usable, temp, inverse);
   v.zero(kTemp);
@@ -85,18 +160,16 @@ void Row::writeQ8(int n) {
   a.vandps(usable, usable, temp);
   a.vbroadcastss(v.reg(kUsable), usable);
   a.vbroadcastss(v.reg(kInverse), inverse);
+}
+
+/// Vectors 0.. hold 32 columns: stores their codes, leaves sums of code + 128, of 8 codes each, in kSums.
+void Row::codes(const RegExp &to) {
   for (int i = 0; i < vectors(); ++i) {
     a.vmulps(v.reg(i), v.reg(i), v.reg(kInverse));
     a.vcvtps2dq(v.reg(i), v.reg(i));
     a.vandps(v.reg(i), v.reg(i), v.reg(kUsable));
   }
-  codesAndSums();
-}
-
-/// Vectors 0.. hold 32 codes as i32: stores them as s8, with the sums of both halves and of all.
-void Row::codesAndSums() {
   Ymm codes = Lanes::ymm(kMax), temp = Lanes::ymm(kTemp);
-  Xmm low = Lanes::xmm(kSums), high = Lanes::xmm(kTemp);
   if (v.avx512) {
     a.vpmovsdb(Xmm(kMax), Zmm(0));
     a.vpmovsdb(Xmm(kTemp), Zmm(1));
@@ -110,37 +183,31 @@ void Row::codesAndSums() {
     a.vmovups(codes, a.ptr[a.rip + a.constantBytes(kOrder)]);
     a.vpermd(codes, codes, Ymm(0));
   }
-  a.vmovups(a.ptr[a.rdx + a.rcx], codes);
-  // vpsadbw adds 8 unsigned bytes: of code + 128.
-  uint8_t bias[32];
-  std::fill_n(bias, 32, 0x80);
+  a.vmovups(a.ptr[to], codes);
   v.zero(kTemp);
-  a.vpxor(Ymm(kSums), codes, a.ptr[a.rip + a.constantBytes(bias)]);
+  a.vpxor(Ymm(kSums), codes, repeated(a, 0x80808080, 32));
   a.vpsadbw(Ymm(kSums), Ymm(kSums), temp);
-  a.vpshufd(temp, Ymm(kSums), 0x4e);
-  a.vpaddd(Ymm(kSums), Ymm(kSums), temp);
-  a.vextracti128(high, Ymm(kSums), 1);
-  a.vpunpckldq(low, low, high);
-  constexpr uint32_t kTwice = 16 * 128;
-  uint8_t biases[16];
-  for (int i = 0; i < 4; ++i) memcpy(biases + 4 * i, &kTwice, 4);
-  a.vpsubd(low, low, a.ptr[a.rip + a.constantBytes(biases)]);
-  a.vmovq(a.ptr[a.rdx + a.rax * 2 + int(q8HalfSumOffset(d.columns))], low);
-  a.vpshufd(high, low, 0xb1);
-  a.vpaddd(low, low, high);
-  a.vmovd(a.ptr[a.rdx + a.rax + int(q8SumOffset(d.columns))], low);
+}
+
+void Row::finishQ8() {
+  if (!d.out.isQ8()) return;
+  if (int64_t rest = d.columns % d.out.block; gathers() && rest) {
+    a.mov(a.ebx, uint32_t(d.columns - rest));
+    quantiseGathered(int(roundUp(rest, 32) / 32));
+  }
+  padQ8();
 }
 
 void Row::padQ8() {
-  if (d.out != RowFormat::Q8) return;
-  int64_t written = roundUp(d.columns, kActivationBlock), rest = q8PaddedK(d.columns) - written;
-  if (!rest) return;
+  int64_t columns = d.columns, block = d.out.block, padded = q8PaddedK(columns, block);
   v.zero(0);
-  int64_t block = written / kActivationBlock, blocks = rest / kActivationBlock;
-  zeroBytes(written, rest);
-  zeroBytes(q8ScaleOffset(d.columns) + 4 * block, 4 * blocks);
-  zeroBytes(q8SumOffset(d.columns) + 4 * block, 4 * blocks);
-  zeroBytes(q8HalfSumOffset(d.columns) + 8 * block, 8 * blocks);
+  auto zeroFrom = [&](int64_t first, int64_t end, int64_t offset, int64_t size) {
+    zeroBytes(offset + first * size, (end - first) * size);
+  };
+  zeroFrom(roundUp(columns, 32), padded, 0, 1);
+  zeroFrom(roundUp(columns, block) / block, padded / block, q8ScaleOffset(columns, block), 4);
+  zeroFrom(roundUp(columns, block) / block, padded / block, q8SumOffset(columns, block), 4);
+  if (block == 32) zeroFrom(roundUp(columns, 32) / 16, padded / 16, q8HalfSumOffset(columns), 4);
 }
 
 /// Bytes of the y row, a multiple of 4, from vector 0, which is 0.
@@ -166,7 +233,7 @@ static int64_t inputBytes(const RowwiseDesc &d) {
 }
 
 static int64_t outputBytes(const RowwiseDesc &d) {
-  return d.out == RowFormat::Q8 ? q8RowBytes(d.columns) : 4 * d.columns;
+  return d.out.isQ8() ? q8RowBytes(d.columns, d.out.block) : 4 * d.columns;
 }
 
 Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool q8Allowed) {
@@ -175,9 +242,11 @@ Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool q8Allowed) {
   if (d.op != op) return std::string("serves ") + opName(op) + ", found " + opName(d.op);
   if (d.columns < 1 || d.columns > kMaxColumns)
     return "columns: found " + number(d.columns) + ", expected 1.." + number(kMaxColumns);
-  if (d.out != RowFormat::F32 && d.out != RowFormat::Q8)
-    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected f32 or " + RowFormat::Q8.name();
-  if (d.out == RowFormat::Q8 && !q8Allowed) return std::string(opName(op)) + ": found Q8 output, expected F32";
+  if (d.out != RowFormat::F32 && !d.out.isQ8())
+    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected f32 or q8";
+  if (d.out.isQ8() && !q8Allowed) return std::string(opName(op)) + ": found Q8 output, expected F32";
+  if (int64_t b = d.out.block; d.out.isQ8() && b != 32 && b != 64 && b != 128 && b != 256 && b != 512)
+    return std::string(opName(op)) + ": found q8 blocks of " + number(b) + ", expected 32, 64, 128, 256 or 512";
   if (int64_t least = inputBytes(d); d.xStride < least || d.xStride > INT32_MAX)
     return "xStride: found " + number(d.xStride) + ", expected " + number(least) + "..2^31-1 bytes";
   if (int64_t least = outputBytes(d); d.yStride < least || d.yStride > INT32_MAX)
