@@ -41,7 +41,9 @@ void MatmulData::makeIntegers(Kind kind) {
   uint32_t most = desc.w.kind == WeightKind::I4 ? 15 : 255;
   codes.resize(desc.n * desc.k);
   for (uint8_t &code : codes)
-    code = uint8_t(kind == Kind::LargestCodes ? most : kind == Kind::SmallestCodes ? 0 : random() % (most + 1));
+    code = uint8_t(kind == Kind::LargestCodes || kind == Kind::LargestX || kind == Kind::LargestNegativeX ? most
+                   : kind == Kind::SmallestCodes ? 0
+                                                 : random() % (most + 1));
   for (int64_t i = 0; i < desc.n * groups; ++i) {
     scales.push_back(scaleBits(desc.w.scale, kind));
     offsets.push_back(desc.w.offset == Offset::ZeroPoint
@@ -132,14 +134,18 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
                  : kind == Kind::DenormalX ? 1e-39f
                                            : 1 + float(r);
     for (float &value : row) value = unit * (float(random() % 2001) / 1000 - 1);
-    if (r % 3 == 2 && desc.k > 32) std::fill(row.begin(), row.begin() + 32, 0.0f); // a block whose scale is 0
+    int64_t block = std::max<int64_t>(desc.x.block, 32);
+    if (r % 3 == 2 && desc.k > block) std::fill(row.begin(), row.begin() + block, 0.0f); // a block whose scale is 0
+    // codes 127 or -127 everywhere, and the weights at their largest
+    if (kind == Kind::LargestX) std::fill(row.begin(), row.end(), 1.0f);
+    if (kind == Kind::LargestNegativeX) std::fill(row.begin(), row.end(), -1.0f);
     char *out = x.data() + r * desc.xStride;
     if (desc.x == RowFormat::F32) {
       memcpy(out, row.data(), desc.k * 4);
     } else {
-      quantiseRowQ8(row.data(), desc.k, out);
-      Q8Row q(out, desc.k);
-      for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / kActivationBlock];
+      quantiseRowQ8(row.data(), desc.k, desc.x.block, out);
+      Q8Row q(out, desc.k, desc.x.block);
+      for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / desc.x.block];
     }
     for (int64_t n = 0; n < columns(); ++n) {
       double sum = 4; // |bias| and |y| are below 2
@@ -191,7 +197,7 @@ std::vector<float> MatmulData::reference() const {
 }
 
 std::vector<float> MatmulData::run(llmc_kernel_fn kernel, int64_t rows, const std::vector<int64_t> &ranges) const {
-  int64_t xBytes = desc.x == RowFormat::F32 ? desc.k * 4 : q8RowBytes(desc.k);
+  int64_t xBytes = desc.x == RowFormat::F32 ? desc.k * 4 : q8RowBytes(desc.k, desc.x.block);
   GuardedBuffer xs((rows - 1) * desc.xStride + xBytes), ys((rows - 1) * desc.yStride + columns() * 4);
   memcpy(xs.as<char>(), x.data(), xs.size);
   xs.makeReadOnly();

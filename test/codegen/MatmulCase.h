@@ -12,7 +12,18 @@ MatmulDesc makeDesc(const WeightFormat &w, RowFormat x, int64_t n, int64_t k, in
 
 class MatmulData {
 public:
-  enum class Kind { Ordinary, LargestCodes, SmallestCodes, ZeroScales, LargeScales, ZeroX, HugeX, DenormalX };
+  enum class Kind {
+    Ordinary,
+    LargestCodes,
+    SmallestCodes,
+    ZeroScales,
+    LargeScales,
+    ZeroX,
+    HugeX,
+    DenormalX,
+    LargestX,
+    LargestNegativeX
+  };
 
   MatmulData(const MatmulDesc &desc, int64_t rows, Kind kind);
 

@@ -272,7 +272,7 @@ TEST_P(MatmulEpilogueTest, NotFinite) {
         c = Case(d, rows), c.bias[kColumn / made * kPanel + kColumn % made] = bad;
         Bytes found = c.run(kernel->function, rows, {0, c.data.panels()});
         if (y.isQ8()) {
-          Q8Row row(found.data(), matmul::outputColumns(d));
+          Q8Row row(found.data(), matmul::outputColumns(d), y.block);
           for (int64_t block = 0; block < matmul::outputColumns(d) / 32; ++block) {
             EXPECT_EQ(std::isfinite(row.scales[block]), block != kColumn / 32) << block;
             if (block == kColumn / 32) EXPECT_EQ(row.sums[block], 0);

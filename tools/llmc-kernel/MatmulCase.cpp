@@ -18,8 +18,8 @@ public:
     Buffer plain(rows * rowStride(RowFormat::F32, d.k));
     fillRows(d.x == RowFormat::F32 ? x : plain, rows,
              d.x == RowFormat::F32 ? d.xStride : rowStride(RowFormat::F32, d.k), d.k, random);
-    for (int64_t r = 0; d.x == RowFormat::Q8 && r < rows; ++r)
-      quantiseRowQ8(plain.as<float>(r * rowStride(RowFormat::F32, d.k)), d.k, x.as(r * d.xStride));
+    for (int64_t r = 0; d.x.isQ8() && r < rows; ++r)
+      quantiseRowQ8(plain.as<float>(r * rowStride(RowFormat::F32, d.k)), d.k, d.x.block, x.as(r * d.xStride));
   }
 
   Deviation check(llmc_kernel_fn kernel) override {
@@ -79,8 +79,7 @@ std::unique_ptr<Case> makeCase(const MatmulDesc &desc, const Shape &shape, bool 
 }
 
 std::string describe(const MatmulDesc &d) {
-  return d.w.name() + (d.x == RowFormat::Q8 ? " x q8, " : " x f32, ") + std::to_string(d.n) + " x " +
-         std::to_string(d.k);
+  return d.w.name() + " x " + d.x.name() + ", " + std::to_string(d.n) + " x " + std::to_string(d.k);
 }
 
 } // namespace llmc::tool

@@ -35,7 +35,7 @@ public:
     kernel(&args);
     args.y = expected.as();
     referenceRowwise(d, args);
-    if (d.out == RowFormat::Q8) return checkQ8(expected);
+    if (d.out.isQ8()) return checkQ8(expected);
     double scale = std::max(1.0, magnitude(expected, rows, d.yStride, d.columns));
     return {distance(y, expected, rows, d.yStride, d.columns) / scale, 1e-5};
   }
@@ -46,7 +46,7 @@ public:
   }
   double bytes() const override {
     int64_t read = d.op == RowwiseOp::Embed ? rows * d.w.panelBytes(d.columns) / kPanel : rows * inputColumns() * 4;
-    return double(read + rows * (d.out == RowFormat::Q8 ? q8RowBytes(d.columns) : d.columns * 4));
+    return double(read + rows * (d.out.isQ8() ? q8RowBytes(d.columns, d.out.block) : d.columns * 4));
   }
   double operations() const override { return 0; }
 
@@ -64,16 +64,17 @@ private:
   Deviation checkQ8(const Buffer &expected) const {
     double worst = 0;
     for (int64_t r = 0; r < rows; ++r) {
-      Q8Row found(y.as(r * d.yStride), d.columns), wanted(expected.as(r * d.yStride), d.columns);
+      int64_t size = d.out.block;
+      Q8Row found(y.as(r * d.yStride), d.columns, size), wanted(expected.as(r * d.yStride), d.columns, size);
       for (int64_t c = 0; c < d.columns; ++c) {
-        int64_t block = c / kActivationBlock;
+        int64_t block = c / size;
         double scale = wanted.scales[block];
         if (std::abs(found.codes[c] - wanted.codes[c]) > 1) return {INFINITY, 1e-5};
         worst = std::max(worst, scale ? std::fabs(double(found.scales[block]) - scale) / scale : 0);
       }
-      for (int64_t block = 0; block < q8PaddedK(d.columns) / kActivationBlock; ++block) {
-        const int8_t *codes = found.codes + block * kActivationBlock;
-        if (std::accumulate(codes, codes + kActivationBlock, 0) != found.sums[block]) return {INFINITY, 1e-5};
+      for (int64_t block = 0; block < q8PaddedK(d.columns, size) / size; ++block) {
+        const int8_t *codes = found.codes + block * size;
+        if (std::accumulate(codes, codes + size, 0) != found.sums[block]) return {INFINITY, 1e-5};
       }
     }
     return {worst, 1e-5};
@@ -91,12 +92,12 @@ private:
 template <> std::vector<RowwiseDesc> descriptors<RowwiseDesc>(const Shape &shape) {
   std::vector<RowwiseDesc> all;
   for (unsigned op = 0; op < std::size(kOps); ++op)
-    for (RowFormat out : {RowFormat::F32, RowFormat::Q8}) {
+    for (RowFormat out : {RowFormat::F32, RowFormat::Q8, RowFormat::q8(128)}) {
       RowwiseDesc d{
           .op = RowwiseOp(op), .columns = shape.n, .out = out, .epsilon = 1e-5f, .activation = Activation::Silu};
       bool needsQ8 = d.op == RowwiseOp::Quantize,
            mayQ8 = needsQ8 || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu;
-      if (out == RowFormat::Q8 ? !mayQ8 : needsQ8) continue;
+      if (out.isQ8() ? !mayQ8 : needsQ8) continue;
       d.xStride = rowStride(RowFormat::F32, d.op == RowwiseOp::Glu ? 2 * shape.n : shape.n);
       d.yStride = rowStride(out, shape.n);
       if (d.op == RowwiseOp::Embed) d.w = {WeightKind::I4, shape.group, shape.scale, shape.offset};
@@ -110,7 +111,7 @@ std::unique_ptr<Case> makeCase(const RowwiseDesc &desc, const Shape &shape, bool
 }
 
 std::string describe(const RowwiseDesc &d) {
-  std::string text = std::string(kOps[unsigned(d.op)]) + (d.out == RowFormat::Q8 ? " to q8, " : ", ");
+  std::string text = std::string(kOps[unsigned(d.op)]) + (d.out.isQ8() ? " to " + d.out.name() + ", " : ", ");
   return text + (d.op == RowwiseOp::Embed ? d.w.name() + ", " : "") + std::to_string(d.columns) + " columns";
 }
 

@@ -1,6 +1,6 @@
 // The rows of the matmul family: which weights, activations and row counts each serves, on which ISA, at what cost.
 #include "codegen/kernels/matmul/Epilogue.h"
-#include "codegen/kernels/matmul/Loops.h"
+#include "codegen/kernels/matmul/Q8Loops.h"
 #include "codegen/portable/Portable.h"
 #include <algorithm>
 #include <array>
@@ -41,9 +41,7 @@ Refusal refuseGroup(const MatmulDesc &d) {
     return "group size (" + number(d.w.group) + ") is neither 16 nor a multiple of 32";
   if (d.w.group > 256 && d.w.group != d.k)
     return "group size (" + number(d.w.group) + ") is above 256 and not k (" + number(d.k) + ")";
-  if (d.x == Q8 && d.w.paddedK(d.k) > q8PaddedK(d.k)) // possible for groups that do not divide 256
-    return "the last group of " + number(d.w.group) + " ends past the q8 row, which holds k (" + number(d.k) +
-           ") rounded up to " + number(q8PaddedK(d.k));
+  if (d.x.isQ8()) return refuseUnits(d);
   return std::nullopt;
 }
 
@@ -51,7 +49,7 @@ template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDe
   static constexpr const char *kinds[] = {"4-bit", "8-bit", "f16", "bf16", "f32"};
   if (d.w.kind != kind)
     return std::string("weights are ") + kinds[unsigned(d.w.kind)] + ", expected " + kinds[unsigned(kind)];
-  if (d.x != x) return "activations are " + d.x.name() + ", expected " + x.name();
+  if (d.x.kind != x.kind) return "activations are " + d.x.name() + ", expected " + (x.isQ8() ? "q8" : x.name());
   if (d.requantise) return std::string("requantised weights, expected exact group scales");
   if (Refusal reason = refuseEpilogue(d)) return reason;
   if (Refusal reason = refuseRows(d, rows)) return reason;

@@ -19,7 +19,7 @@ llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512) {
         }
         row.write(n);
       });
-      row.padQ8();
+      row.finishQ8();
     });
   });
 }

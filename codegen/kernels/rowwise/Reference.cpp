@@ -18,7 +18,7 @@ char *outputRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row
 
 void writeRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, const std::vector<float> &values) {
   char *y = outputRow(d, args, row);
-  if (d.out == RowFormat::Q8) return quantiseRowQ8(values.data(), d.columns, y);
+  if (d.out.isQ8()) return quantiseRowQ8(values.data(), d.columns, d.out.block, y);
   memcpy(y, values.data(), d.columns * sizeof(float));
 }
 
@@ -38,7 +38,7 @@ void glu(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::
 }
 
 void quantize(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
-  quantiseRowQ8(inputRow(d, args.x, row), d.columns, outputRow(d, args, row));
+  quantiseRowQ8(inputRow(d, args.x, row), d.columns, d.out.block, outputRow(d, args, row));
 }
 
 void add(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {

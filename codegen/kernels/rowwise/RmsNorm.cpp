@@ -37,7 +37,7 @@ llvm::Expected<Code> emitRmsNorm(const RowwiseDesc &d, bool avx512) {
         }
         row.write(n);
       });
-      row.padQ8();
+      row.finishQ8();
     });
   });
 }

@@ -1,13 +1,14 @@
 // What the rowwise emitters share: the loop over rows, 32 columns at a time, and the two row formats they write.
 #pragma once
-#include "codegen/kernels/rowwise/Lanes.h"
+#include "codegen/kernels/rowwise/QuantizeBlock.h"
 #include <algorithm>
 
 namespace llmc {
 
 /// Code of one rowwise kernel. Registers that stay: rdi = arguments, rsi = x row, r8 = w, rdx = y row, rcx = column,
 /// r9 = row, r10 = end of rows, r11 = batch. Free: rax. Vectors: 0..vectors()-1 hold a chunk, the rest is free between
-/// `chunks` bodies, but for the tail mask.
+/// `chunks` bodies, but for the tail mask. Q8 blocks of more than 32 columns are gathered as f32 on the stack first;
+/// rbx is then the first column of the block.
 class Row {
 public:
   Row(Assembler &a, const RowwiseDesc &desc, bool avx512) : a(a), v(a, avx512), d(desc) {}
@@ -22,17 +23,20 @@ public:
   int lanes(int i, int n) const { return std::clamp(n - i * v.count, 0, v.count); }
   /// Vector i of the chunk at float `offset` of a row.
   void load(int to, const Xbyak::Reg64 &row, int i, int n, int64_t offset = 0);
-  /// Writes the chunk in vectors 0..vectors()-1 to y, as the descriptor's format says. Clobbers all other vectors, rax.
+  /// Writes the chunk in vectors 0..vectors()-1 to y, as the descriptor's format says. Clobbers vectors 0..9, rax.
   void write(int n);
-  /// Behind the chunks of a Q8 row: zeroes the blocks past the columns.
-  void padQ8();
+  /// Behind the chunks of a Q8 row: writes the block that is not full yet, zeroes what is past the columns.
+  void finishQ8();
 
   Assembler &a;
   Lanes v;
   const RowwiseDesc &d;
 
 private:
+  bool gathers() const { return d.out.isQ8() && d.out.block > kActivationBlock; }
   void writeQ8(int n);
+  void gather(int n);
+  Q8BlockPlace place(const Xbyak::Reg64 &column);
 };
 
 /// What every row refuses: another op, a stride or size that the emitted displacements cannot hold.

@@ -13,7 +13,7 @@ template <RowwiseOp op, bool q8Allowed> Refusal refuse(const RowwiseDesc &d, con
 }
 Refusal refuseQuantize(const RowwiseDesc &d, const Target &) {
   if (Refusal reason = refuseRowwise(d, RowwiseOp::Quantize, true)) return reason;
-  if (d.out != RowFormat::Q8) return std::string("Quantize: found F32 output, expected Q8");
+  if (!d.out.isQ8()) return std::string("Quantize: found F32 output, expected Q8");
   return std::nullopt;
 }
 double cost512(const RowwiseDesc &d, const Target &t) { return rowwiseCost(d, t, kFactor512); }
