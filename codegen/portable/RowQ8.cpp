@@ -1,4 +1,6 @@
 #include "codegen/portable/RowQ8.h"
+#include "codegen/kernels/matmul/Rows16.h"
+#include "codegen/portable/Numeric.h"
 #include <limits>
 
 namespace llmc::portable {
@@ -50,6 +52,27 @@ void gatherBlock(const Q8Output &q8, Var scratch, Var first, int64_t valid, Valu
   q8.storeSum(first, sum);
 }
 
+/// 16-bit elements of one vector of columns, in the order of the format; a pair's second row behind the first.
+void storeVector16(KernelBuilder &b, RowFormat format, int64_t columns, Var out, Var column, Var x) {
+  llvm::SmallVector<int64_t> lanes(kLanes);
+  for (int64_t k = 0; k < kLanes; ++k) lanes[positionInRow16(format.order, k)] = k;
+  auto store = [&](Var bits, int64_t row) { b.store(b.permute(bits, lanes), out + row + column * 2); };
+  if (format.kind == RowFormat::Kind::F16) return store(toF16(b, x), 0);
+  Var high = toBf16(b, x);
+  store(high, 0);
+  if (format.kind == RowFormat::Kind::BF16Pair) store(toBf16(b, x - fromBf16(b, high)), paddedK16(columns) * 2);
+}
+
+void storeRow16(KernelBuilder &b, RowFormat format, int64_t columns, Var out,
+                llvm::function_ref<Var(Var, int64_t)> value) {
+  b.columns(columns, kLanes, {}, [&](Var column, int64_t valid, Vars) {
+    storeVector16(b, format, columns, out, column, value(column, valid));
+    return Vars();
+  });
+  b.loop(roundUp(columns, kLanes), paddedK16(columns), kLanes,
+         [&](Var column) { storeVector16(b, format, columns, out, column, b.splat(0)); });
+}
+
 void storeQ8(KernelBuilder &b, int64_t columns, int64_t block, Var out, Value value) {
   Var scratch;
   if (block > kActivationBlock) scratch = b.stack(block * 4);
@@ -95,6 +118,7 @@ void padQ8Row(KernelBuilder &b, int64_t columns, int64_t block, int64_t from, Va
 
 void storeRow(KernelBuilder &b, RowFormat format, int64_t columns, Var out, Value value) {
   if (format.isQ8()) return storeQ8(b, columns, format.block, out, value);
+  if (format.is16Bit()) return storeRow16(b, format, columns, out, value);
   b.columns(columns, [&](Var column, int64_t valid) { b.storeLanes(value(column, valid), out + column * 4, valid); });
 }
 

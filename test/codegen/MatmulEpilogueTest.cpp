@@ -107,7 +107,7 @@ protected:
     Features missing = GetParam().target.features - hostFeatures();
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing) << "; the test needs one that has it";
     for (WeightKind kind : {WeightKind::F32, WeightKind::BF16, WeightKind::F16, WeightKind::I8, WeightKind::I4})
-      for (RowFormat x : {RowFormat::F32, RowFormat::Q8})
+      for (RowFormat x : rowFormatsFor(kind))
         for (auto [least, most] : {std::pair<int64_t, int64_t>(1, 1), {2, 6}, {1, INT64_MAX}}) {
           WeightFormat w{kind};
           if (w.isInteger()) w.group = 32;

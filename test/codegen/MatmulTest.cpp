@@ -43,7 +43,7 @@ protected:
 
   Serves find() {
     for (WeightKind kind : {WeightKind::I4, WeightKind::I8, WeightKind::F16, WeightKind::BF16, WeightKind::F32})
-      for (RowFormat x : {RowFormat::F32, RowFormat::Q8})
+      for (RowFormat x : rowFormatsFor(kind))
         for (auto [least, most] : {std::pair<int64_t, int64_t>(1, INT64_MAX), {1, 6}, {1, 1}})
           if (MatmulDesc d = makeDesc({kind, 32}, x, 64, 64, least, most); !refusal(kernel(), d, target))
             return {kind, x, least, most};
@@ -145,7 +145,7 @@ TEST_P(MatmulTest, OddDepths) {
                    64, k));
         if (!isInteger()) break;
       }
-  if (serves.x == RowFormat::Q8)
+  if (serves.x != RowFormat::F32)
     for (int64_t k : {1, 7, 33, 45, 257}) check(desc({serves.kind, 32}, 64, k));
 }
 
@@ -204,8 +204,13 @@ TEST_P(MatmulTest, Refusals) {
   d.w.kind = serves.kind == WeightKind::I4 ? WeightKind::I8 : WeightKind::I4, d.w.group = 32;
   EXPECT_NE(reason(d).find("expected"), std::string::npos) << reason(d);
   d = desc(w, 64, 64);
-  d.x = serves.x == RowFormat::Q8 ? RowFormat::F32 : RowFormat::Q8;
-  EXPECT_EQ(reason(d), serves.x.isQ8() ? "activations are f32, expected q8" : "activations are q8b32, expected f32");
+  d.x = serves.x.isQ8() ? RowFormat::F32 : RowFormat::Q8;
+  EXPECT_EQ(reason(d), serves.x.isQ8() ? "activations are f32, expected q8"
+                                       : "activations are q8b32, expected " + serves.x.name());
+  if (serves.x.is16Bit()) {
+    d.x = serves.x, d.x.order = WeightKind::F32;
+    EXPECT_NE(reason(d).find("activations are in the order of f32 weights, expected "), std::string::npos) << reason(d);
+  }
   if (serves.maxRows < INT64_MAX) {
     d = desc(w, 64, 64);
     d.maxRows = 7;
@@ -255,6 +260,11 @@ TEST(MatmulSelection, PicksTheRowOfTheClass) {
       {"znver4", bf16, f32, 576, 1, 1, "matmul_wbf16a32_m1_avx512"},
       {"haswell", bf16, f32, 576, 7, any, "matmul_wbf16a32_large_avx2"},
       {"haswell", w4, f32, 4100, 1, 1, "matmul_any_portable"}, // k is not a multiple of 8
+      {"znver4", w4, row16(RowFormat::Kind::BF16, WeightKind::I4), 4100, 1, 1, "matmul_w4a16_m1_avx512bf16"},
+      {"znver5", w8, row16(RowFormat::Kind::BF16, WeightKind::I8), 4096, 2, 6, "matmul_w8a16_small_avx512bf16"},
+      {"znver5", bf16, row16(RowFormat::Kind::BF16, WeightKind::BF16), 4096, 7, any,
+       "matmul_wbf16a16_large_avx512bf16"},
+      {"znver5", w4, row16(RowFormat::Kind::BF16Pair, WeightKind::I4), 4096, 7, any, "matmul_w4a16x2_large_avx512bf16"},
       {"x86-64-v2", w4, q8, 4096, 1, 1, "matmul_any_portable"},
       {"aarch64", w4, q8, 4096, 7, any, "matmul_any_portable"},
   };

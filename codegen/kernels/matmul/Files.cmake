@@ -1,4 +1,6 @@
 target_sources(llmc_codegen PRIVATE
+  kernels/matmul/Bf16Float.cpp
+  kernels/matmul/Bf16Int.cpp
   kernels/matmul/Epilogue.cpp
   kernels/matmul/Float.cpp
   kernels/matmul/IntF32.cpp
@@ -9,5 +11,7 @@ target_sources(llmc_codegen PRIVATE
   kernels/matmul/Q8Loops.cpp
   kernels/matmul/Quantize.cpp
   kernels/matmul/Reference.cpp
+  kernels/matmul/Requantise.cpp
+  kernels/matmul/Rows16.cpp
   kernels/matmul/Table.cpp
 )

@@ -41,7 +41,7 @@ struct Gpr {
 /// Only row counts that desc.minRows..maxRows can lead to are emitted. With an epilogue (Epilogue.h) g.y is a tile of
 /// the stack, and code of `isa` finishes the row block behind body: no vector register lives on to the next body.
 void emitPanels(Assembler &a, const MatmulDesc &desc, int rowBlock, int stackBytes, llvm::function_ref<void(int)> body,
-                Isa isa = {false});
+                Isa isa);
 
 /// y[row][vector] = sum (+ bias) (+ y), for vector number `vector` of the panel. Overwrites `sum`. With an epilogue:
 /// the sum to the tile.
@@ -86,5 +86,7 @@ llvm::Expected<Code> emitIntF32Avx512(const MatmulDesc &desc, const Target &targ
 llvm::Expected<Code> emitIntF32Avx2(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitFloatAvx512(const MatmulDesc &desc, const Target &target); // F32, F16, BF16 by F32 rows
 llvm::Expected<Code> emitFloatAvx2(const MatmulDesc &desc, const Target &target);
+llvm::Expected<Code> emitIntBf16(const MatmulDesc &desc, const Target &target); // I4, I8 by BF16 (pair) rows: vdpbf16ps
+llvm::Expected<Code> emitFloatBf16(const MatmulDesc &desc, const Target &target); // BF16 by BF16 (pair) rows
 
 } // namespace llmc::matmul

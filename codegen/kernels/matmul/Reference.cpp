@@ -2,6 +2,8 @@
 #include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Requantise.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include <algorithm>
 #include <cmath>
@@ -51,6 +53,30 @@ float integerByQ8(const WeightFormat &f, const Column &w, const Q8Row &x, int64_
   return sum;
 }
 
+/// The column as s8 codes with a scale for each 512 k.
+Column requantised(const WeightFormat &f, const Column &w) {
+  Column out(w.size());
+  std::vector<int8_t> codes(kRequantiseBlock);
+  for (size_t first = 0; first < w.size(); first += kRequantiseBlock) {
+    size_t count = std::min<size_t>(kRequantiseBlock, w.size() - first);
+    float scale = requantise(f, llvm::ArrayRef(w).slice(first, count), codes.data());
+    for (size_t k = 0; k < count; ++k) {
+      out[first + k].code = codes[k];
+      out[first + k].scale = scale;
+    }
+  }
+  return out;
+}
+
+/// The sum of a row and a column of format f, before the epilogue; 16-bit rows are decoded, then as for f32.
+float sumOf(const MatmulDesc &desc, const WeightFormat &f, const Column &w, const char *row) {
+  if (desc.x.isQ8()) return integerByQ8(f, w, Q8Row(row, desc.k, desc.x.block), desc.x.block);
+  std::vector<float> decoded(desc.k);
+  for (int64_t k = 0; k < desc.k; ++k)
+    decoded[k] = desc.x.is16Bit() ? fromRow16(desc.x, row, desc.k, k) : reinterpret_cast<const float *>(row)[k];
+  return f.isInteger() ? integerByF32(f, w, decoded.data()) : floatByF32(w, decoded.data());
+}
+
 /// From the sums of one panel, of row `row`, to y.
 void finishPanel(const MatmulDesc &desc, const llmc_matmul_args &args, int64_t row, int64_t panel, float *sums) {
   char *y = reinterpret_cast<char *>(args.y) + row * desc.yStride;
@@ -75,18 +101,15 @@ void finishPanel(const MatmulDesc &desc, const llmc_matmul_args &args, int64_t r
 } // namespace
 
 void referenceMatmul(const MatmulDesc &desc, const llmc_matmul_args *args) {
+  const WeightFormat f = requantises(desc) ? WeightFormat{WeightKind::I8, kRequantiseBlock} : desc.w;
   Column w(desc.k);
   std::vector<float> sums(args->rows * kPanel);
   for (int64_t panel = args->begin; panel < args->end; ++panel) {
     for (int64_t column = 0; column < kPanel; ++column) {
       for (int64_t k = 0; k < desc.k; ++k) w[k] = unpackElement(desc.w, desc.k, args->w, panel * kPanel + column, k);
-      for (int64_t row = 0; row < args->rows; ++row) {
-        const char *x = static_cast<const char *>(args->x) + row * desc.xStride;
-        sums[row * kPanel + column] = !desc.w.isInteger() ? floatByF32(w, reinterpret_cast<const float *>(x))
-                                      : desc.x.isQ8()
-                                          ? integerByQ8(desc.w, w, Q8Row(x, desc.k, desc.x.block), desc.x.block)
-                                          : integerByF32(desc.w, w, reinterpret_cast<const float *>(x));
-      }
+      if (requantises(desc)) w = requantised(desc.w, w);
+      for (int64_t row = 0; row < args->rows; ++row)
+        sums[row * kPanel + column] = sumOf(desc, f, w, static_cast<const char *>(args->x) + row * desc.xStride);
     }
     for (int64_t row = 0; row < args->rows; ++row) finishPanel(desc, *args, row, panel, &sums[row * kPanel]);
   }

@@ -10,6 +10,10 @@ namespace {
 using namespace matmul;
 constexpr WeightKind I4 = WeightKind::I4, I8 = WeightKind::I8, F16 = WeightKind::F16, BF16 = WeightKind::BF16;
 constexpr RowFormat F32 = RowFormat::F32, Q8 = RowFormat::Q8;
+constexpr RowFormat bf16(WeightKind order) { return {RowFormat::Kind::BF16, 0, order}; }
+constexpr RowFormat bf16Pair(WeightKind order) { return {RowFormat::Kind::BF16Pair, 0, order}; }
+constexpr RowFormat kBf16I4 = bf16(I4), kBf16I8 = bf16(I8), kBf16Natural = bf16(BF16), kPairI4 = bf16Pair(I4),
+                    kPairI8 = bf16Pair(I8), kPairNatural = bf16Pair(BF16);
 
 /// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7 and more.
 enum class Rows : uint8_t { One, Small, Large };
@@ -50,6 +54,9 @@ template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDe
   if (d.w.kind != kind)
     return std::string("weights are ") + kinds[unsigned(d.w.kind)] + ", expected " + kinds[unsigned(kind)];
   if (d.x.kind != x.kind) return "activations are " + d.x.name() + ", expected " + (x.isQ8() ? "q8" : x.name());
+  if (d.x.is16Bit() && d.x.order != x.order)
+    return std::string("activations are in the order of ") + kinds[unsigned(d.x.order)] + " weights, expected " +
+           kinds[unsigned(x.order)];
   if (d.requantise) return std::string("requantised weights, expected exact group scales");
   if (Refusal reason = refuseEpilogue(d)) return reason;
   if (Refusal reason = refuseRows(d, rows)) return reason;
@@ -75,11 +82,26 @@ template <RowFormat x, bool avx512, Rows rows> double cost(const MatmulDesc &d, 
   return seconds * (avx512 ? 1.0 : 1.05) * (1 + 0.01 * double(rows));
 }
 
+/// The same with vdpbf16ps. I8 by its conversions, and a pair's two products, take as much again.
+template <WeightKind kind, RowFormat x, Rows rows> double costBf16(const MatmulDesc &d, const Target &t) {
+  double rate = t.bf16PerSecond * (kind == I8 ? 0.7 : 0.85) / (x.kind == RowFormat::Kind::BF16Pair ? 2 : 1);
+  double multiply = double(d.minRows) * double(roundUp(d.n, kPanel)) * double(d.k) / rate;
+  return std::max(double(d.w.bytes(d.n, d.k)) / t.bytesPerSecond, multiply) * (1 + 0.01 * double(rows));
+}
+
 using Emit = llvm::Expected<Code> (*)(const MatmulDesc &, const Target &);
 
 template <WeightKind kind, RowFormat x, Rows rows, bool avx512>
 constexpr Kernel<MatmulDesc> row(const char *name, Features needs, Emit emit) {
   return {.name = name, .needs = needs, .refuse = refuse<kind, x, rows>, .cost = cost<x, avx512, rows>, .emit = emit};
+}
+
+template <WeightKind kind, RowFormat x, Rows rows> constexpr Kernel<MatmulDesc> rowBf16(const char *name, Emit emit) {
+  return {.name = name,
+          .needs = kAvx512 | Features{Feature::Avx512bf16},
+          .refuse = refuse<kind, x, rows>,
+          .cost = costBf16<kind, x, rows>,
+          .emit = emit};
 }
 
 // clang-format off
@@ -132,6 +154,30 @@ constexpr Kernel<MatmulDesc> kRows[] = {
   row<BF16, F32, Rows::One, false>("matmul_wbf16a32_m1_avx2", kAvx2, emitFloatAvx2),
   row<BF16, F32, Rows::Small, false>("matmul_wbf16a32_small_avx2", kAvx2, emitFloatAvx2),
   row<BF16, F32, Rows::Large, false>("matmul_wbf16a32_large_avx2", kAvx2, emitFloatAvx2),
+
+  rowBf16<I4, kBf16I4, Rows::One>("matmul_w4a16_m1_avx512bf16", emitIntBf16),
+  rowBf16<I4, kBf16I4, Rows::Small>("matmul_w4a16_small_avx512bf16", emitIntBf16),
+  rowBf16<I4, kBf16I4, Rows::Large>("matmul_w4a16_large_avx512bf16", emitIntBf16),
+
+  rowBf16<I8, kBf16I8, Rows::One>("matmul_w8a16_m1_avx512bf16", emitIntBf16),
+  rowBf16<I8, kBf16I8, Rows::Small>("matmul_w8a16_small_avx512bf16", emitIntBf16),
+  rowBf16<I8, kBf16I8, Rows::Large>("matmul_w8a16_large_avx512bf16", emitIntBf16),
+
+  rowBf16<BF16, kBf16Natural, Rows::One>("matmul_wbf16a16_m1_avx512bf16", emitFloatBf16),
+  rowBf16<BF16, kBf16Natural, Rows::Small>("matmul_wbf16a16_small_avx512bf16", emitFloatBf16),
+  rowBf16<BF16, kBf16Natural, Rows::Large>("matmul_wbf16a16_large_avx512bf16", emitFloatBf16),
+
+  rowBf16<I4, kPairI4, Rows::One>("matmul_w4a16x2_m1_avx512bf16", emitIntBf16),
+  rowBf16<I4, kPairI4, Rows::Small>("matmul_w4a16x2_small_avx512bf16", emitIntBf16),
+  rowBf16<I4, kPairI4, Rows::Large>("matmul_w4a16x2_large_avx512bf16", emitIntBf16),
+
+  rowBf16<I8, kPairI8, Rows::One>("matmul_w8a16x2_m1_avx512bf16", emitIntBf16),
+  rowBf16<I8, kPairI8, Rows::Small>("matmul_w8a16x2_small_avx512bf16", emitIntBf16),
+  rowBf16<I8, kPairI8, Rows::Large>("matmul_w8a16x2_large_avx512bf16", emitIntBf16),
+
+  rowBf16<BF16, kPairNatural, Rows::One>("matmul_wbf16a16x2_m1_avx512bf16", emitFloatBf16),
+  rowBf16<BF16, kPairNatural, Rows::Small>("matmul_wbf16a16x2_small_avx512bf16", emitFloatBf16),
+  rowBf16<BF16, kPairNatural, Rows::Large>("matmul_wbf16a16x2_large_avx512bf16", emitFloatBf16),
 };
 // clang-format on
 

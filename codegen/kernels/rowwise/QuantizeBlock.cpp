@@ -150,13 +150,7 @@ void quantizeStored(Lanes &v, int64_t columns, const RegExp &from, const Q8Block
 void padQ8Row(Lanes &v, int64_t columns, int64_t block, int64_t from, const RegExp &row) {
   int64_t padded = q8PaddedK(columns, block);
   if (from >= padded) return;
-  Assembler &a = v.a;
-  v.zero(0);
-  auto zero = [&](int64_t offset, int64_t bytes) { // a multiple of 4
-    for (; bytes >= 32; offset += 32, bytes -= 32) a.vmovups(a.ptr[row + offset], Ymm(0));
-    for (; bytes >= 8; offset += 8, bytes -= 8) a.vmovq(a.ptr[row + offset], Xmm(0));
-    if (bytes) a.vmovd(a.ptr[row + offset], Xmm(0));
-  };
+  auto zero = [&](int64_t offset, int64_t bytes) { v.clear(row + offset, bytes, 0); };
   int64_t first = roundUp(from, block) / block, blocks = padded / block - first;
   zero(from, padded - from);
   zero(q8ScaleOffset(columns, block) + first * 4, blocks * 4);

@@ -53,6 +53,7 @@ void Row::load(int to, const Reg64 &row, int i, int n, int64_t offset) {
 void Row::write(int n) {
   if (gathers()) return gather(n);
   if (d.out.isQ8()) return writeQ8(n);
+  if (d.out.is16Bit()) return write16(n);
   for (int i = 0; i < vectors(); ++i)
     if (int active = lanes(i, n)) v.store(a.rdx + a.rcx * 4 + 4 * i * v.count, i, active);
 }
@@ -81,7 +82,7 @@ void Row::gather(int n) {
     v.keep(i, lanes(i, n));
     a.vmovups(a.ptr[a.rsp + a.rax * 4 + 4 * i * v.count], v.reg(i));
   }
-  if (d.columns < block || n < 32) return; // finishQ8 will
+  if (d.columns < block || n < 32) return; // `finish` will
   Label more;
   a.cmp(a.eax, uint32_t(block - 32));
   a.jne(more, a.T_NEAR);
@@ -90,7 +91,8 @@ void Row::gather(int n) {
   a.L(more);
 }
 
-void Row::finishQ8() {
+void Row::finish() {
+  if (d.out.is16Bit()) pad16();
   if (!d.out.isQ8()) return;
   if (int64_t rest = d.columns % d.out.block; gathers() && rest) {
     a.mov(a.ebx, uint32_t(d.columns - rest));
@@ -114,21 +116,20 @@ static int64_t inputBytes(const RowwiseDesc &d) {
   }
 }
 
-static int64_t outputBytes(const RowwiseDesc &d) {
-  return d.out.isQ8() ? q8RowBytes(d.columns, d.out.block) : 4 * d.columns;
-}
+static int64_t outputBytes(const RowwiseDesc &d) { return rowBytes(d.out, d.columns); }
 
-Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool q8Allowed) {
+Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool formats) {
   constexpr int64_t kMaxColumns = 1 << 24; // every displacement of a row fits in 32 bits
   auto number = [](int64_t n) { return std::to_string(n); };
   if (d.op != op) return std::string("serves ") + opName(op) + ", found " + opName(d.op);
   if (d.columns < 1 || d.columns > kMaxColumns)
     return "columns: found " + number(d.columns) + ", expected 1.." + number(kMaxColumns);
-  if (d.out != RowFormat::F32 && !d.out.isQ8())
-    return std::string(opName(op)) + ": found " + d.out.name() + " output, expected f32 or q8";
-  if (d.out.isQ8() && !q8Allowed) return std::string(opName(op)) + ": found Q8 output, expected F32";
+  auto found = [&](const std::string &what) { return std::string(opName(op)) + ": found " + what; };
+  if (d.out != RowFormat::F32 && !formats) return found(d.out.name() + " output, expected f32");
   if (int64_t b = d.out.block; d.out.isQ8() && b != 32 && b != 64 && b != 128 && b != 256 && b != 512)
-    return std::string(opName(op)) + ": found q8 blocks of " + number(b) + ", expected 32, 64, 128, 256 or 512";
+    return found("q8 blocks of " + number(b) + ", expected 32, 64, 128, 256 or 512");
+  if (d.out.is16Bit() && d.out.order == WeightKind::F32)
+    return found(d.out.name() + " output without an order, expected the consumer's weights");
   if (int64_t least = inputBytes(d); d.xStride < least || d.xStride > INT32_MAX)
     return "xStride: found " + number(d.xStride) + ", expected " + number(least) + "..2^31-1 bytes";
   if (int64_t least = outputBytes(d); d.yStride < least || d.yStride > INT32_MAX)
