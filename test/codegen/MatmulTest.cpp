@@ -2,8 +2,8 @@
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/portable/Executable.h"
-#include "compiler/NativeTarget.h"
 #include "test/codegen/MatmulCase.h"
+#include "test/support/isa/Host.h"
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -34,7 +34,7 @@ protected:
   const Kernel<MatmulDesc> &kernel() const { return *GetParam(); }
 
   void SetUp() override {
-    Features missing = kernel().needs - hostFeatures();
+    Features missing = isa::missingHere(kernel().needs);
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing) << "; the test needs one that has it";
     target = llvm::cantFail(findTarget("znver5")); // one that prefetches
     target.features = kernel().needs;              // nothing else may be used, or be needed
@@ -76,6 +76,7 @@ protected:
     auto callable = llvm::cantFail(Executable::create(*code, target));
     int64_t most = rowCounts().back();
     MatmulData data(d, most, kind);
+    isa::EmulationCheck emulation(kernel().needs);
     std::vector<float> expected = data.reference();
     std::vector<float> previous;
     int64_t previousRows = 0;
@@ -91,6 +92,25 @@ protected:
       previous = y, previousRows = rows;
       if (HasFatalFailure()) return;
     }
+    EXPECT_EQ(toString(emulation.neverSeen()), "") << "not emulated, and this CPU lacks it";
+    if (isa::hasNativeTiles(kernel().needs)) expectNativeTiles(data, most, callable->function, previous);
+  }
+
+  /// The CPU's own tiles: the emulated integers exactly; floats within the bound.
+  void expectNativeTiles(const MatmulData &data, int64_t rows, llmc_kernel_fn function,
+                         const std::vector<float> &emulated) {
+    auto bytes = isa::inChild(true, [&] {
+      std::vector<float> y = data.run(function, rows, {0, data.panels()});
+      const char *first = reinterpret_cast<const char *>(y.data());
+      return std::vector<char>(first, first + y.size() * sizeof(float));
+    });
+    ASSERT_TRUE(bytes && bytes->size() == emulated.size() * sizeof(float)) << "the kernel died on this CPU's tiles";
+    std::vector<float> native(emulated.size());
+    memcpy(native.data(), bytes->data(), bytes->size());
+    if (kernel().needs.has(Feature::AmxInt8))
+      EXPECT_TRUE(equalBits(data, rows, native, emulated)) << "this CPU's tiles give other bits";
+    else
+      expectNear(data, rows, native, emulated);
   }
 
   static bool equalBits(const MatmulData &data, int64_t rows, const std::vector<float> &a,

@@ -3,8 +3,8 @@
 #include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include "codegen/portable/Executable.h"
-#include "compiler/NativeTarget.h"
 #include "test/support/GuardedBuffer.h"
+#include "test/support/isa/Host.h"
 #include <cmath>
 #include <gtest/gtest.h>
 #include <random>
@@ -121,16 +121,21 @@ void expectSame16(RowFormat format, const char *found, const char *expected, int
 class RowwiseTest : public testing::TestWithParam<const Kernel<RowwiseDesc> *> {
 protected:
   void SetUp() override {
-    Features missing = GetParam()->needs - hostFeatures();
+    Features missing = isa::missingHere(GetParam()->needs);
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing);
     target = llvm::cantFail(findTarget("x86-64-v4"));
     target.features = GetParam()->needs;
+    emulation.emplace(GetParam()->needs);
+  }
+  void TearDown() override {
+    if (made) { EXPECT_EQ(toString(emulation->neverSeen()), "") << "not emulated, and this CPU lacks it"; }
   }
   bool accepts(const RowwiseDesc &d) const { return !refusal(*GetParam(), d, target); }
   std::unique_ptr<Executable> make(const RowwiseDesc &d) const {
     Code code = llvm::cantFail(GetParam()->emit(d, target)), again = llvm::cantFail(GetParam()->emit(d, target));
     EXPECT_EQ(code.bytes, again.bytes);
     EXPECT_LE(code.codeBytes, code.bytes.size());
+    made = true;
     return llvm::cantFail(Executable::create(code, target));
   }
   /// Runs rows 0..rows-1 at once and one by one, checks that both and the padding agree.
@@ -151,6 +156,8 @@ protected:
   }
   void checkArithmetic(const RowwiseDesc &d, Fill fill, bool atEnd, const std::string &where);
   Target target;
+  std::optional<isa::EmulationCheck> emulation;
+  mutable bool made = false; // a kernel, which then ran
 };
 
 void RowwiseTest::checkArithmetic(const RowwiseDesc &d, Fill fill, bool atEnd, const std::string &where) {

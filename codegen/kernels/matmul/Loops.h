@@ -59,6 +59,10 @@ void repeat(Assembler &a, const Xbyak::Reg64 &counter, int64_t count, llvm::func
 /// The largest divisor of count that is at most `most`: how often a loop of that count is unrolled.
 int unrollOf(int64_t count, int most);
 
+/// The sums of the 8 lanes of ymm0, ymm1, ... (at most 6 rows) to 8 floats at `to`: neighbours, then pairs of these,
+/// then halves, so that a sum does not depend on the other rows. Uses ymm6 and ymm7.
+void sumLanes(Assembler &a, int rows, const Xbyak::RegExp &to);
+
 /// f32 of vector number `vector` of the 64 scales at `scales` + offset, of the minima behind them; the zero points
 /// behind them as i32.
 void loadScales(Assembler &a, Isa isa, ScaleType type, const Xbyak::Xmm &to, const Xbyak::Reg64 &scales, int64_t offset,
@@ -86,7 +90,7 @@ llvm::Expected<Code> emitIntF32Avx512(const MatmulDesc &desc, const Target &targ
 llvm::Expected<Code> emitIntF32Avx2(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitFloatAvx512(const MatmulDesc &desc, const Target &target); // F32, F16, BF16 by F32 rows
 llvm::Expected<Code> emitFloatAvx2(const MatmulDesc &desc, const Target &target);
-llvm::Expected<Code> emitIntBf16(const MatmulDesc &desc, const Target &target); // I4, I8 by BF16 (pair) rows: vdpbf16ps
-llvm::Expected<Code> emitFloatBf16(const MatmulDesc &desc, const Target &target); // BF16 by BF16 (pair) rows
+llvm::Expected<Code> emitIntRows16(const MatmulDesc &desc, const Target &target);   // I4, I8 by BF16 (pair), F16 rows
+llvm::Expected<Code> emitFloatRows16(const MatmulDesc &desc, const Target &target); // BF16 by BF16 (pair), F16 by F16
 
 } // namespace llmc::matmul
