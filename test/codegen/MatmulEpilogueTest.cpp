@@ -107,7 +107,7 @@ protected:
     Features missing = GetParam().target.features - hostFeatures();
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing) << "; the test needs one that has it";
     for (WeightKind kind : {WeightKind::F32, WeightKind::BF16, WeightKind::F16, WeightKind::I8, WeightKind::I4})
-      for (RowFormat x : {RowFormat::F32, RowFormat::Q8})
+      for (RowFormat x : rowFormatsFor(kind))
         for (auto [least, most] : {std::pair<int64_t, int64_t>(1, 1), {2, 6}, {1, INT64_MAX}}) {
           WeightFormat w{kind};
           if (w.isInteger()) w.group = 32;
@@ -272,7 +272,7 @@ TEST_P(MatmulEpilogueTest, NotFinite) {
         c = Case(d, rows), c.bias[kColumn / made * kPanel + kColumn % made] = bad;
         Bytes found = c.run(kernel->function, rows, {0, c.data.panels()});
         if (y.isQ8()) {
-          Q8Row row(found.data(), matmul::outputColumns(d));
+          Q8Row row(found.data(), matmul::outputColumns(d), y.block);
           for (int64_t block = 0; block < matmul::outputColumns(d) / 32; ++block) {
             EXPECT_EQ(std::isfinite(row.scales[block]), block != kColumn / 32) << block;
             if (block == kColumn / 32) EXPECT_EQ(row.sums[block], 0);
