@@ -119,6 +119,7 @@ bool llmcKvHas(const struct llmcKv *kv, int32_t sequence);
 
 struct llmcLimits {
   int64_t rows, logitRows, positions, sequences, threads, pages, pagesPerSequence;
+  const struct llmc_variant *variant; /* the code that will run: arenas are as it wants them */
 };
 
 struct llmc_context {

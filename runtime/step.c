@@ -102,7 +102,7 @@ int llmc_step(llmc_context *c, const llmc_step_input *input, llmc_error *error) 
   c->batch.logit_capacity = c->batch.logit_count ? c->batch.logit_count : 1;
   c->batch.mode = llmcStepMode(input->n, c->limits.threads);
   c->batch.logit_mode = c->batch.logit_count <= LLMC_FEW_ROWS ? LLMC_MODE_FEW : LLMC_MODE_TILES;
-  memset(c->claims, 0, (size_t)llmc_model_constants.matmul_calls * kLine);
+  memset(c->claims, 0, (size_t)c->limits.variant->matmul_calls * kLine);
   llmcTeamRun(c->team, c->model->variant->step, &c->batch);
   return LLMC_OK;
 }
@@ -110,7 +110,7 @@ int llmc_step(llmc_context *c, const llmc_step_input *input, llmc_error *error) 
 int64_t llmc_logit_count(const llmc_context *c) { return c->batch.logit_count; }
 
 float *llmc_logits(const llmc_context *c, int64_t i) {
-  const struct llmc_model_constants *k = &llmc_model_constants;
+  const struct llmc_variant *k = c->limits.variant;
   if (i < 0 || i >= c->batch.logit_count) return NULL;
   char *logits = c->batch.logit_arena + k->logits_offset * c->batch.logit_capacity;
   return (float *)(logits + c->logitOrder[i] * k->logits_stride);

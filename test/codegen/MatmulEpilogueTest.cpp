@@ -5,8 +5,8 @@
 #include "codegen/kernels/matmul/Reference.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include "codegen/portable/Executable.h"
-#include "compiler/NativeTarget.h"
 #include "test/codegen/MatmulCase.h"
+#include "test/support/isa/Host.h"
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -104,7 +104,7 @@ std::vector<Kernelled> kernels() {
 class MatmulEpilogueTest : public testing::TestWithParam<Kernelled> {
 protected:
   void SetUp() override {
-    Features missing = GetParam().target.features - hostFeatures();
+    Features missing = isa::missingHere(GetParam().target.features);
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing) << "; the test needs one that has it";
     for (WeightKind kind : {WeightKind::F32, WeightKind::BF16, WeightKind::F16, WeightKind::I8, WeightKind::I4})
       for (RowFormat x : rowFormatsFor(kind))
