@@ -22,8 +22,7 @@ public:
 
   /// `base`: the strip's first byte, from rsp.
   Int8Strip(Assembler &a, const MatmulDesc &desc, const Xbyak::RegExp &base, int64_t stepK)
-      : a(a), desc(desc), f(desc.w), base(base), stepK(stepK), requantised(requantises(desc)),
-        perColumn(f.group >= desc.k) {}
+      : a(a), f(desc.w), base(base), stepK(stepK), requantised(requantises(desc)), perColumn(f.group >= desc.k) {}
 
   /// The chunk of `loops` (its weights, steps, whether it is the last one).
   void unpack(AmxEmitter &loops);
@@ -62,7 +61,6 @@ private:
   int64_t kPerStep() const { return f.kind == WeightKind::I4 ? 8 : 4; } // of a line
 
   Assembler &a;
-  const MatmulDesc &desc;
   const WeightFormat &f;
   const Xbyak::RegExp base;
   const int64_t stepK;
@@ -84,8 +82,7 @@ public:
   static constexpr int64_t kBytes = 2 * kHalfBytes;
 
   Strip16(Assembler &a, const MatmulDesc &desc, const Xbyak::RegExp &base)
-      : a(a), desc(desc), f(desc.w), base(base), i4(f.kind == WeightKind::I4),
-        fp16(desc.x.kind == RowFormat::Kind::F16),
+      : a(a), f(desc.w), base(base), i4(f.kind == WeightKind::I4), fp16(desc.x.kind == RowFormat::Kind::F16),
         inHalves(fp16 && f.scale == ScaleType::F16 && f.offset != Offset::MinF32), perColumn(f.group >= desc.k) {}
 
   void unpack(AmxEmitter &loops);
@@ -108,7 +105,6 @@ private:
   int64_t kPerStep() const { return 2 * pairsPerStep(); }
 
   Assembler &a;
-  const MatmulDesc &desc;
   const WeightFormat &f;
   const Xbyak::RegExp base;
   const bool i4, fp16, inHalves, perColumn;
