@@ -11,7 +11,9 @@ namespace llmc::test {
 
 std::vector<RowFormat> rowFormatsFor(WeightKind kind) {
   using Kind = RowFormat::Kind;
-  return {RowFormat::F32, RowFormat::Q8, row16(Kind::BF16, kind), row16(Kind::BF16Pair, kind), row16(Kind::F16, kind)};
+  return {
+      RowFormat::F32,        RowFormat::Q8, RowFormat::q8(128), row16(Kind::BF16, kind), row16(Kind::BF16Pair, kind),
+      row16(Kind::F16, kind)};
 }
 
 MatmulDesc makeDesc(const WeightFormat &w, RowFormat x, int64_t n, int64_t k, int64_t minRows, int64_t maxRows) {
@@ -135,6 +137,7 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
   std::vector<float> row(desc.k);
   magnitudes.assign(rows * columns(), 0);
   flushed.assign(rows * columns(), 0);
+  lastPlaces.assign(rows * columns(), 0);
   for (int64_t r = 0; r < rows; ++r) {
     float unit = kind == Kind::ZeroX       ? 0
                  : kind == Kind::HugeX     ? 1e30f
@@ -158,7 +161,8 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
       for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / desc.x.block];
     }
     for (int64_t n = 0; n < columns(); ++n) {
-      double sum = 4, flush = 0; // |bias| and |y| are below 2
+      double sum = 4, flush = 0, places = 0; // |bias| and |y| are below 2
+      double unit = desc.w.kind == WeightKind::I4 ? 8 : desc.w.kind == WeightKind::I8 ? 128 : 1;
       for (int64_t k = 0; k < desc.k; ++k) {
         PackedElement e = unpackElement(desc.w, desc.k, packed(), n, k);
         double value =
@@ -168,11 +172,13 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
           value = (std::abs(e.code - centre) + std::abs(e.zero - centre)) * std::fabs(double(e.scale));
         }
         sum += std::fabs(value * row[k]);
+        places += unit * std::fabs(e.scale) * 0x1p-24;
         flush += (std::fabs(row[k]) + std::fabs(desc.w.isInteger() ? e.code : e.value) + 1) *
                  std::max(1.0f, std::fabs(e.scale));
       }
       magnitudes[r * columns() + n] = sum;
       flushed[r * columns() + n] = flush;
+      lastPlaces[r * columns() + n] = places;
     }
   }
 }
@@ -181,7 +187,9 @@ float MatmulData::bound(int64_t i) const {
   double roundings = (desc.x.kind == RowFormat::Kind::BF16Pair ? 4.0 : 2.0) * double(desc.k + 8);
   // Relative to the magnitudes, and half of the smallest denormal for results below the normal range.
   double relative = desc.bias || desc.accumulate ? magnitudes[i] : magnitudes[i] - 4;
-  if (desc.x.is16Bit()) return float(std::min(roundings * 0x1p-24, 1e-5) * relative + flushed[i] * 0x1p-126);
+  if (sumsInHalf) return float(relative * 0x1p-8 + lastPlaces[i]);
+  if (desc.x.is16Bit())
+    return float((std::min(roundings * 0x1p-24, 1e-5) + weightError) * relative + flushed[i] * 0x1p-126);
   return float(roundings * (relative * 0x1p-24 + 0x1p-150));
 }
 
@@ -199,9 +207,18 @@ llmc_matmul_args MatmulData::call(const char *x, float *y) const {
 void MatmulData::fillY(char *y, int64_t rows) const {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t n = 0; n < columns(); ++n) {
-      float value = float((r * 31 + n * 17) % 101 - 50) / 32;
+      float value = oldY(r, n);
       memcpy(y + r * desc.yStride + n * 4, &value, 4);
     }
+}
+
+std::vector<float> MatmulData::withBiasAndY(std::vector<float> sums) const {
+  for (size_t i = 0; i < sums.size(); ++i) {
+    int64_t row = int64_t(i) / columns(), n = int64_t(i) % columns();
+    if (desc.bias) sums[i] += bias->as<float>()[n];
+    if (desc.accumulate) sums[i] += oldY(row, n);
+  }
+  return sums;
 }
 
 std::vector<float> MatmulData::reference() const {

@@ -45,9 +45,14 @@ public:
   /// Arguments of a call on all panels and rows; `x` is rows() or a copy.
   llmc_matmul_args call(const char *x, float *y) const;
   const std::vector<char> &rows() const { return x; }
+  /// Bias and the old y added to sums [rows][columns()], as the descriptor says.
+  std::vector<float> withBiasAndY(std::vector<float> sums) const;
   /// How far element i of y may be from the reference: two sums of k products in f32, each rounded k times; but with
   /// 16-bit rows 1e-5 of the products at most. vdpbf16ps takes denormals as 0.
   float bound(int64_t i) const;
+  double weightError = 0; // relative, where a kernel rounds its weights: makes the bound larger
+  /// The kernel sums 32 k in 16 bits: 16 products to a lane, each rounded to 11 bits.
+  bool sumsInHalf = false;
 
 private:
   void makeIntegers(Kind kind);
@@ -56,6 +61,7 @@ private:
   void makeX(int64_t rows, Kind kind);
   uint32_t random() { return state = state * 1664525u + 1013904223u, state >> 8; }
   uint32_t scaleBits(ScaleType type, Kind kind);
+  static float oldY(int64_t row, int64_t n) { return float((row * 31 + n * 17) % 101 - 50) / 32; }
   void fillY(char *y, int64_t rows) const;
 
   MatmulDesc desc;
@@ -66,6 +72,7 @@ private:
   int64_t rowCount;
   std::vector<double> magnitudes; // [rows][columns]: sum of |x * w|, |bias| and |y|
   std::vector<double> flushed;    // the same: what denormals that count as 0 may make, times 2^126
+  std::vector<double> lastPlaces; // the same: last places of f16 denormals
   std::unique_ptr<GuardedBuffer> w, bias;
 };
 

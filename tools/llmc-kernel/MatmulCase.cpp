@@ -49,9 +49,9 @@ private:
     Buffer values(rows * columns * 4), wanted(rows * columns * 4);
     for (int64_t r = 0; r < rows; ++r)
       for (auto [from, to] : {std::pair(&y, &values), std::pair(&expected, &wanted)}) {
-        Q8Row row(from->as(r * d.yStride), columns, kActivationBlock);
+        Q8Row row(from->as(r * d.yStride), columns, d.y.block);
         for (int64_t c = 0; c < columns; ++c)
-          to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / kActivationBlock];
+          to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / d.y.block];
       }
     double scale = magnitude(wanted, rows, columns * 4, columns);
     return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127};
@@ -93,6 +93,13 @@ template <> std::vector<MatmulDesc> descriptors<MatmulDesc>(const Shape &shape) 
       d.xStride = rowStride(x, shape.k), d.yStride = rowStride(RowFormat::F32, roundUp(shape.n, kPanel));
       all.push_back(d);
     }
+  for (MatmulDesc d : std::vector(all)) { // tiles of int8 take wider blocks, with exact and with requantised weights
+    if (d.x != RowFormat::Q8) continue;
+    d.x = RowFormat::q8(128), d.xStride = rowStride(d.x, d.k);
+    all.push_back(d);
+    d.requantise = true;
+    all.push_back(d);
+  }
   for (MatmulDesc d : std::vector(all)) { // the richest epilogue
     d.activation = Activation::Silu, d.glu = true, d.y = RowFormat::Q8;
     d.yStride = rowStride(d.y, matmul::outputColumns(d));
@@ -106,8 +113,8 @@ std::unique_ptr<Case> makeCase(const MatmulDesc &desc, const Shape &shape, bool 
 }
 
 std::string describe(const MatmulDesc &d) {
-  return d.w.name() + " x " + d.x.name() + ", " + std::to_string(d.n) + " x " + std::to_string(d.k) +
-         (matmul::hasEpilogue(d) ? ", silu glu to " + d.y.name() : "");
+  return d.w.name() + (d.requantise ? " requantised x " : " x ") + d.x.name() + ", " + std::to_string(d.n) + " x " +
+         std::to_string(d.k) + (matmul::hasEpilogue(d) ? ", silu glu to " + d.y.name() : "");
 }
 
 } // namespace llmc::tool

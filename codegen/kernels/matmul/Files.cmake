@@ -1,5 +1,11 @@
 target_sources(llmc_codegen PRIVATE
   kernels/matmul/Epilogue.cpp
+  kernels/matmul/Amx.cpp
+  kernels/matmul/Amx16.cpp
+  kernels/matmul/AmxInt8.cpp
+  kernels/matmul/AmxRows.cpp
+  kernels/matmul/AmxUnpack16.cpp
+  kernels/matmul/AmxUnpack8.cpp
   kernels/matmul/Float.cpp
   kernels/matmul/FloatRows16.cpp
   kernels/matmul/IntF32.cpp

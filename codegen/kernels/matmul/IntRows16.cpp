@@ -143,7 +143,7 @@ void Emitter::chunk(int64_t k) {
   for (int r = 0; r < rows; ++r)
     for (int l = 0; l < kLines; ++l) clear(a, accumulator(r, l));
   int64_t steps = (k + kPerStep - 1) / kPerStep;
-  int unroll = unrollOf(steps, (rows == 1 ? 4 : 2) * (i4 ? 1 : 2) / parts);
+  int unroll = unrollOf(steps, (rows == 1 ? 4 : rows <= 3 ? 2 : 1) * (i4 ? 1 : 2) / parts);
   repeat(a, g.inner, steps / unroll, [&] {
     for (int i = 0; i < unroll; ++i) step(i);
     if (unroll == steps) return;

@@ -1,4 +1,5 @@
 // The rows of the matmul family: which weights, activations and row counts each serves, on which ISA, at what cost.
+#include "codegen/kernels/matmul/Amx.h"
 #include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Q8Loops.h"
 #include "codegen/portable/Portable.h"
@@ -110,6 +111,17 @@ template <WeightKind kind, RowFormat x, Rows rows> constexpr Kernel<MatmulDesc> 
           .emit = emit};
 }
 
+template <WeightKind kind, RowFormat::Kind x>
+constexpr Kernel<MatmulDesc> amx(const char *name, Features needs, Emit emit) {
+  return {.name = name,
+          .needs = kAvx512 | Features{Feature::AmxTile} | needs,
+          .refuse = [](const MatmulDesc &d, const Target &) { return refuseAmx(d, kind, x); },
+          .cost = costOfAmx,
+          .emit = emit};
+}
+constexpr Features kAmxInt8 = {Feature::AmxInt8}, kAmxBf16 = {Feature::AmxBf16, Feature::Avx512bf16},
+                   kAmxFp16 = {Feature::AmxFp16, Feature::Avx512fp16};
+
 // clang-format off
 constexpr Kernel<MatmulDesc> kRows[] = {
   row<I4, Q8, Rows::One, true>("matmul_w4a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
@@ -196,6 +208,15 @@ constexpr Kernel<MatmulDesc> kRows[] = {
   row16<F16, kF16Natural, Rows::One>("matmul_wf16a16_m1_avx512fp16", emitFloatRows16),
   row16<F16, kF16Natural, Rows::Small>("matmul_wf16a16_small_avx512fp16", emitFloatRows16),
   row16<F16, kF16Natural, Rows::Large>("matmul_wf16a16_large_avx512fp16", emitFloatRows16),
+
+  amx<I4, RowFormat::Kind::Q8>("matmul_w4a8_amxint8", kAmxInt8, emitAmxInt8),
+  amx<I8, RowFormat::Kind::Q8>("matmul_w8a8_amxint8", kAmxInt8, emitAmxInt8),
+  amx<I4, RowFormat::Kind::BF16>("matmul_w4_amxbf16", kAmxBf16, emitAmx16),
+  amx<I8, RowFormat::Kind::BF16>("matmul_w8_amxbf16", kAmxBf16, emitAmx16),
+  amx<BF16, RowFormat::Kind::BF16>("matmul_wbf16_amxbf16", {Feature::AmxBf16}, emitAmx16),
+  amx<I4, RowFormat::Kind::F16>("matmul_w4_amxfp16", kAmxFp16, emitAmx16),
+  amx<I8, RowFormat::Kind::F16>("matmul_w8_amxfp16", kAmxFp16, emitAmx16),
+  amx<F16, RowFormat::Kind::F16>("matmul_wf16_amxfp16", {Feature::AmxFp16}, emitAmx16),
 };
 // clang-format on
 
