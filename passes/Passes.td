@@ -12,8 +12,8 @@ def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
     - int4: weights of linears i4, f16 scales; the output head and the embedding i8 with groups of 32, because an error
       there reaches every logit. int8: all i8. Groups of `group-size`, symmetric unless `asymmetric`.
     - auto: keep if any weight is already quantised, else int4.
-    compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, else f32:
-    narrow models are sensitive to rounded activations.
+    compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, bf16
+    for narrower ones, which are sensitive to rounded activations, and f32 without integer schemes.
     Refuses (error): a group size that is not 16, 32, 64, 128 or 256.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
