@@ -3,9 +3,12 @@ target_sources(llmc_codegen PRIVATE
   kernels/matmul/IntF32.cpp
   kernels/matmul/IntQ8Avx2.cpp
   kernels/matmul/IntQ8Avx512.cpp
+  kernels/matmul/IntQ8Large.cpp
   kernels/matmul/Loops.cpp
   kernels/matmul/Pack.cpp
   kernels/matmul/Q8Loops.cpp
+  kernels/matmul/Q8Tile.cpp
+  kernels/matmul/Q8Wide.cpp
   kernels/matmul/Quantize.cpp
   kernels/matmul/Reference.cpp
   kernels/matmul/Table.cpp

@@ -86,14 +86,14 @@ constexpr Kernel<MatmulDesc> row(const char *name, Features needs, Emit emit) {
 constexpr Kernel<MatmulDesc> kRows[] = {
   row<I4, Q8, Rows::One, true>("matmul_w4a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
   row<I4, Q8, Rows::Small, true>("matmul_w4a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I4, Q8, Rows::Large, true>("matmul_w4a8_large_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I4, Q8, Rows::Large, true>("matmul_w4a8_large_avx512vnni", kAvx512Vnni, emitIntQ8LargeAvx512),
   row<I4, Q8, Rows::One, false>("matmul_w4a8_m1_avx2", kAvx2, emitIntQ8Avx2),
   row<I4, Q8, Rows::Small, false>("matmul_w4a8_small_avx2", kAvx2, emitIntQ8Avx2),
   row<I4, Q8, Rows::Large, false>("matmul_w4a8_large_avx2", kAvx2, emitIntQ8Avx2),
 
   row<I8, Q8, Rows::One, true>("matmul_w8a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
   row<I8, Q8, Rows::Small, true>("matmul_w8a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I8, Q8, Rows::Large, true>("matmul_w8a8_large_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I8, Q8, Rows::Large, true>("matmul_w8a8_large_avx512vnni", kAvx512Vnni, emitIntQ8LargeAvx512),
   row<I8, Q8, Rows::One, false>("matmul_w8a8_m1_avx2", kAvx2, emitIntQ8Avx2),
   row<I8, Q8, Rows::Small, false>("matmul_w8a8_small_avx2", kAvx2, emitIntQ8Avx2),
   row<I8, Q8, Rows::Large, false>("matmul_w8a8_large_avx2", kAvx2, emitIntQ8Avx2),
