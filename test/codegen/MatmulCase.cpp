@@ -183,6 +183,13 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
   }
 }
 
+void MatmulData::allowFor(Features needs) {
+  bool tiles = needs.has(Feature::AmxTile);
+  sumsInHalf = needs.has(Feature::Avx512fp16) && !tiles;
+  if (tiles && desc.w.isInteger() && desc.x.is16Bit())
+    weightError = desc.x.kind == RowFormat::Kind::BF16 ? 0x1p-8 : 0x1p-11;
+}
+
 float MatmulData::bound(int64_t i) const {
   double roundings = (desc.x.kind == RowFormat::Kind::BF16Pair ? 4.0 : 2.0) * double(desc.k + 8);
   // Relative to the magnitudes, and half of the smallest denormal for results below the normal range.

@@ -67,7 +67,8 @@ protected:
 
   /// Emits and runs the case for all row counts; the result must be that of the reference, bit by bit the same for
   /// each row count and split, and the code the same when emitted again.
-  void check(const MatmulDesc &d, MatmulData::Kind kind = MatmulData::Kind::Ordinary) {
+  void check(const MatmulDesc &d, MatmulData::Kind kind = MatmulData::Kind::Ordinary) { check(d, kind, rowCounts()); }
+  void check(const MatmulDesc &d, MatmulData::Kind kind, const std::vector<int64_t> &counts) {
     SCOPED_TRACE(describe(d));
     Refusal reason = refusal(kernel(), d, target);
     ASSERT_FALSE(reason) << *reason;
@@ -77,14 +78,14 @@ protected:
     EXPECT_EQ(code->bytes, again->bytes);
     EXPECT_LT(code->bytes.size(), 64u << 10); // all row counts together; the loop that runs is a fraction
     auto callable = llvm::cantFail(Executable::create(*code, target));
-    int64_t most = rowCounts().back();
+    int64_t most = counts.back();
     MatmulData data(d, most, kind);
-    data.sumsInHalf = kernel().needs.has(Feature::Avx512fp16) && !kernel().needs.has(Feature::AmxTile);
+    data.allowFor(kernel().needs);
     isa::EmulationCheck emulation(kernel().needs);
     std::vector<float> expected = data.reference();
     std::vector<float> previous;
     int64_t previousRows = 0;
-    for (int64_t rows : rowCounts()) {
+    for (int64_t rows : counts) {
       std::vector<float> y = data.run(callable->function, rows, {0, data.panels()});
       expectNear(data, rows, y, expected);
       EXPECT_TRUE(equalBits(data, previousRows, y, previous)) << rows << " rows: other bits than " << previousRows;
@@ -194,6 +195,17 @@ TEST_P(MatmulTest, BlockExtremes) {
     for (int64_t block : {32, 128, 256})
       for (Offset offset : {Offset::None, Offset::ZeroPoint, Offset::MinF16})
         check(desc({serves.kind, 256, ScaleType::F16, offset}, 64, 512, block), kind);
+}
+
+/// More rows than are taken at once.
+TEST_P(MatmulTest, ManyRows) {
+  if (serves.maxRows < INT64_MAX) return;
+  for (int64_t k : {64, 416}) {
+    MatmulDesc d = desc(isInteger() ? WeightFormat{serves.kind, 32} : WeightFormat{serves.kind}, 100, k);
+    d.accumulate = true;
+    check(d, MatmulData::Kind::Ordinary,
+          emulated() ? std::vector<int64_t>{7, 13} : std::vector<int64_t>{29, 191, 192, 194, 391});
+  }
 }
 
 TEST_P(MatmulTest, BiasAndAccumulate) {

@@ -85,6 +85,7 @@ inline void broadcast(Assembler &a, const Xbyak::Xmm &to, uint32_t bits) {
 
 /// The emitters. Each takes every format of its kind of weight and any minRows..maxRows.
 llvm::Expected<Code> emitIntQ8Avx512(const MatmulDesc &desc, const Target &target); // I4, I8 by Q8 rows: VNNI
+llvm::Expected<Code> emitIntQ8LargeAvx512(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitIntQ8Avx2(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitIntF32Avx512(const MatmulDesc &desc, const Target &target); // I4, I8 by F32 rows
 llvm::Expected<Code> emitIntF32Avx2(const MatmulDesc &desc, const Target &target);

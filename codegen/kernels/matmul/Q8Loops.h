@@ -33,4 +33,21 @@ void emitQ8Pieces(Assembler &a, const WeightFormat &f, const Q8Unit &unit,
 Xbyak::RegExp q8Scale(const MatmulDesc &desc, const Q8Unit &unit, int row);
 Xbyak::RegExp q8Sum(const MatmulDesc &desc, const Q8Unit &unit, int row);
 
+/// Whole integer vectors, ymm or zmm.
+inline void vload(Assembler &a, const Xbyak::Xmm &to, const Xbyak::Address &from) {
+  to.isZMM() ? a.vmovdqu32(to, from) : a.vmovdqu(to, from);
+}
+inline void vstore(Assembler &a, const Xbyak::Address &to, const Xbyak::Xmm &from) {
+  from.isZMM() ? a.vmovdqu32(to, from) : a.vmovdqu(to, from);
+}
+inline void vmove(Assembler &a, const Xbyak::Xmm &to, const Xbyak::Xmm &from) {
+  to.isZMM() ? a.vmovdqa32(to, from) : a.vmovdqa(to, from);
+}
+inline void vand(Assembler &a, const Xbyak::Xmm &to, const Xbyak::Xmm &x, const Xbyak::Operand &y) {
+  to.isZMM() ? a.vpandd(to, x, y) : a.vpand(to, x, y);
+}
+inline void vxor(Assembler &a, const Xbyak::Xmm &to, const Xbyak::Xmm &x, const Xbyak::Operand &y) {
+  to.isZMM() ? a.vpxord(to, x, y) : a.vpxor(to, x, y);
+}
+
 } // namespace llmc::matmul
