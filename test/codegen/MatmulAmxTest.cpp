@@ -257,8 +257,91 @@ TEST_P(MatmulAmxTest, NoPanels) {
   callable->function(&args);
 }
 
+TEST_P(MatmulAmxTest, Refusals) {
+  auto reason = [&](const MatmulDesc &d) { return refusal(kernel(), d, target).value_or("accepted"); };
+  MatmulDesc d = desc(weight(64), 64, 256);
+  ASSERT_EQ(reason(d), "accepted");
+  d.x = RowFormat::F32;
+  EXPECT_EQ(reason(d).find("activations are f32, expected "), 0u) << reason(d);
+  d = desc(weight(64), 64, 256);
+  d.xStride = (int64_t(1) << 26) + 64;
+  EXPECT_EQ(reason(d), "row stride of 67108928 bytes, expected 1..67108864");
+  d = desc(weight(64), 64, 256);
+  d.minRows = 3, d.maxRows = 2;
+  EXPECT_EQ(reason(d), "rows 3..2, expected 1 <= first <= last");
+  d = desc(weight(64), 64, 256);
+  d.k = int64_t(1) << 26;
+  EXPECT_EQ(reason(d), "k (67108864) makes a panel of 2 GB or more");
+  d = desc(weight(64), 64, 256);
+  if (rows.is16Bit()) {
+    d.requantise = true;
+    EXPECT_EQ(reason(d), "requantised weights with " + rows.name() + " rows, expected q8");
+    d.requantise = false, d.x.order = WeightKind::F32;
+    EXPECT_EQ(reason(d).find("activations are in the order of f32 weights, expected "), 0u) << reason(d);
+  }
+  if (isInteger()) {
+    EXPECT_EQ(reason(desc(weight(96), 64, 256)), "group size (96) is neither 16, 32, 64, 128 or 256 nor k (256)");
+  }
+  if (!isInt8()) return;
+  EXPECT_EQ(reason(desc(weight(64), 64, 256, 32)), "activations are q8b32, expected blocks of 128, 256 or 512");
+  EXPECT_EQ(reason(desc(weight(32), 64, 256)), "groups of 32 with exact scales, expected 64 or more; f16 and bf16 rows "
+                                               "take 32, requantised weights too");
+  EXPECT_EQ(reason(desc(weight(256), 64, 512)), "groups of 256 in blocks of 128, expected whole groups");
+  WeightFormat w = weight(64, ScaleType::F16, Offset::MinF32);
+  EXPECT_EQ(reason(desc(w, 64, 256)), "q8b128 rows have no sums over groups of 64, which " + w.name() +
+                                          " weights need; expected blocks of the group, requantised weights, f16 or "
+                                          "bf16 rows");
+}
+
 INSTANTIATE_TEST_SUITE_P(Table, MatmulAmxTest, testing::ValuesIn(amxRows()),
                          [](const auto &info) { return std::string(info.param->name); });
+
+const Kernel<MatmulDesc> &rowNamed(llvm::StringRef name) {
+  for (const Kernel<MatmulDesc> &kernel : kernelTable<MatmulDesc>())
+    if (name == kernel.name) return kernel;
+  llvm_unreachable("no such row");
+}
+
+/// Up to 4 rows dot products cost less, from 5 on tiles do.
+TEST(MatmulAmxSelection, TilesFromFiveRows) {
+  Target target = llvm::cantFail(findTarget("sapphirerapids"));
+  for (WeightKind kind : {WeightKind::I4, WeightKind::I8})
+    for (int64_t k : {576, 4096, 11008})
+      for (int64_t count : {1, 2, 3, 4, 5, 6, 16, 64, 512}) {
+        MatmulDesc d = makeDesc({kind, 128}, RowFormat::q8(128), 4096, k, count, count);
+        const char *vnni = kind == WeightKind::I4 ? "matmul_w4a8_large_avx512vnni" : "matmul_w8a8_large_avx512vnni";
+        const char *tiles = kind == WeightKind::I4 ? "matmul_w4a8_amxint8" : "matmul_w8a8_amxint8";
+        EXPECT_EQ(rowNamed(tiles).cost(d, target) < rowNamed(vnni).cost(d, target), count >= 5) << count << " rows";
+      }
+}
+
+TEST(MatmulAmxSelection, ManyRows) {
+  struct {
+    const char *target;
+    RowFormat::Kind x;
+    WeightKind w;
+    bool requantise;
+    int64_t group;
+    const char *kernel;
+  } const choices[] = {
+      {"sapphirerapids", RowFormat::Kind::Q8, WeightKind::I4, false, 128, "matmul_w4a8_amxint8"},
+      {"sapphirerapids", RowFormat::Kind::Q8, WeightKind::I8, true, 32, "matmul_w8a8_amxint8"},
+      {"sapphirerapids", RowFormat::Kind::BF16, WeightKind::I4, false, 32, "matmul_w4_amxbf16"},
+      {"sapphirerapids", RowFormat::Kind::BF16, WeightKind::I8, false, 16, "matmul_w8_amxbf16"},
+      {"sapphirerapids", RowFormat::Kind::BF16, WeightKind::BF16, false, 0, "matmul_wbf16_amxbf16"},
+      {"graniterapids", RowFormat::Kind::F16, WeightKind::I4, false, 32, "matmul_w4_amxfp16"},
+      {"graniterapids", RowFormat::Kind::F16, WeightKind::I8, false, 32, "matmul_w8_amxfp16"},
+      {"graniterapids", RowFormat::Kind::F16, WeightKind::F16, false, 0, "matmul_wf16_amxfp16"},
+  };
+  for (const auto &c : choices) {
+    RowFormat x = c.x == RowFormat::Kind::Q8 ? RowFormat::q8(128) : RowFormat{c.x, 0, c.w};
+    MatmulDesc d = makeDesc({c.w, c.group}, x, 4096, 4096, 7, INT64_MAX);
+    d.requantise = c.requantise;
+    const Kernel<MatmulDesc> *kernel = select(d, llvm::cantFail(findTarget(c.target)));
+    ASSERT_TRUE(kernel) << c.kernel;
+    EXPECT_STREQ(kernel->name, c.kernel);
+  }
+}
 
 } // namespace
 } // namespace llmc::test

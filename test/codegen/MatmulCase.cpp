@@ -9,6 +9,13 @@
 
 namespace llmc::test {
 
+std::vector<RowFormat> rowFormatsFor(WeightKind kind) {
+  using Kind = RowFormat::Kind;
+  return {
+      RowFormat::F32,        RowFormat::Q8, RowFormat::q8(128), row16(Kind::BF16, kind), row16(Kind::BF16Pair, kind),
+      row16(Kind::F16, kind)};
+}
+
 MatmulDesc makeDesc(const WeightFormat &w, RowFormat x, int64_t n, int64_t k, int64_t minRows, int64_t maxRows) {
   MatmulDesc d{.n = n, .k = k, .w = w, .x = x, .minRows = minRows, .maxRows = maxRows};
   d.xStride = rowStride(x, k);
@@ -42,7 +49,9 @@ void MatmulData::makeIntegers(Kind kind) {
   uint32_t most = desc.w.kind == WeightKind::I4 ? 15 : 255;
   codes.resize(desc.n * desc.k);
   for (uint8_t &code : codes)
-    code = uint8_t(kind == Kind::LargestCodes ? most : kind == Kind::SmallestCodes ? 0 : random() % (most + 1));
+    code = uint8_t(kind == Kind::LargestCodes || kind == Kind::LargestX || kind == Kind::LargestNegativeX ? most
+                   : kind == Kind::SmallestCodes ? 0
+                                                 : random() % (most + 1));
   for (int64_t i = 0; i < desc.n * groups; ++i) {
     scales.push_back(scaleBits(desc.w.scale, kind));
     offsets.push_back(desc.w.offset == Offset::ZeroPoint
@@ -135,7 +144,11 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
                  : kind == Kind::DenormalX ? 1e-39f
                                            : 1 + float(r);
     for (float &value : row) value = unit * (float(random() % 2001) / 1000 - 1);
-    if (r % 3 == 2 && desc.k > 32) std::fill(row.begin(), row.begin() + 32, 0.0f); // a block whose scale is 0
+    int64_t block = std::max<int64_t>(desc.x.block, 32);
+    if (r % 3 == 2 && desc.k > block) std::fill(row.begin(), row.begin() + block, 0.0f); // a block whose scale is 0
+    // codes 127 or -127 everywhere, and the weights at their largest
+    if (kind == Kind::LargestX) std::fill(row.begin(), row.end(), 1.0f);
+    if (kind == Kind::LargestNegativeX) std::fill(row.begin(), row.end(), -1.0f);
     char *out = x.data() + r * desc.xStride;
     if (desc.x == RowFormat::F32) {
       memcpy(out, row.data(), desc.k * 4);
@@ -168,6 +181,13 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
       lastPlaces[r * columns() + n] = places;
     }
   }
+}
+
+void MatmulData::allowFor(Features needs) {
+  bool tiles = needs.has(Feature::AmxTile);
+  sumsInHalf = needs.has(Feature::Avx512fp16) && !tiles;
+  if (tiles && desc.w.isInteger() && desc.x.is16Bit())
+    weightError = desc.x.kind == RowFormat::Kind::BF16 ? 0x1p-8 : 0x1p-11;
 }
 
 float MatmulData::bound(int64_t i) const {

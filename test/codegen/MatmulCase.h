@@ -1,6 +1,7 @@
 // Seeded operands for one matmul descriptor, packed by Pack.h, in guarded buffers; and how far a result may be off.
 #pragma once
 #include "codegen/Descriptor.h"
+#include "codegen/Target.h"
 #include "llmc_kernel.h"
 #include "test/support/GuardedBuffer.h"
 #include <memory>
@@ -8,11 +9,26 @@
 
 namespace llmc::test {
 
+constexpr RowFormat row16(RowFormat::Kind kind, WeightKind order) { return {kind, 0, order}; }
+/// One of each kind of row that a kernel could read, for weights of that kind.
+std::vector<RowFormat> rowFormatsFor(WeightKind kind);
+
 MatmulDesc makeDesc(const WeightFormat &w, RowFormat x, int64_t n, int64_t k, int64_t minRows, int64_t maxRows);
 
 class MatmulData {
 public:
-  enum class Kind { Ordinary, LargestCodes, SmallestCodes, ZeroScales, LargeScales, ZeroX, HugeX, DenormalX };
+  enum class Kind {
+    Ordinary,
+    LargestCodes,
+    SmallestCodes,
+    ZeroScales,
+    LargeScales,
+    ZeroX,
+    HugeX,
+    DenormalX,
+    LargestX,
+    LargestNegativeX
+  };
 
   MatmulData(const MatmulDesc &desc, int64_t rows, Kind kind);
 
@@ -35,9 +51,8 @@ public:
   /// How far element i of y may be from the reference: two sums of k products in f32, each rounded k times; but with
   /// 16-bit rows 1e-5 of the products at most. vdpbf16ps takes denormals as 0.
   float bound(int64_t i) const;
-  double weightError = 0; // relative, where a kernel rounds its weights: makes the bound larger
-  /// The kernel sums 32 k in 16 bits: 16 products to a lane, each rounded to 11 bits.
-  bool sumsInHalf = false;
+  /// Makes the bound larger by what kernels with such needs round besides.
+  void allowFor(Features needs);
 
 private:
   void makeIntegers(Kind kind);
@@ -50,6 +65,8 @@ private:
   void fillY(char *y, int64_t rows) const;
 
   MatmulDesc desc;
+  double weightError = 0;  // relative, of weights that a kernel rounds
+  bool sumsInHalf = false; // 32 k are summed in 16 bits: 16 products to a lane, each rounded to 11 bits
   uint32_t state = 12345;
   std::vector<uint8_t> codes, rows_;     // [n][k] codes, or elements in the packed type
   std::vector<uint32_t> scales, offsets; // [n][groups]: raw bits

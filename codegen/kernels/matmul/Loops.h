@@ -41,7 +41,7 @@ struct Gpr {
 /// Only row counts that desc.minRows..maxRows can lead to are emitted. With an epilogue (Epilogue.h) g.y is a tile of
 /// the stack, and code of `isa` finishes the row block behind body: no vector register lives on to the next body.
 void emitPanels(Assembler &a, const MatmulDesc &desc, int rowBlock, int stackBytes, llvm::function_ref<void(int)> body,
-                Isa isa = {false});
+                Isa isa);
 
 /// y[row][vector] = sum (+ bias) (+ y), for vector number `vector` of the panel. Overwrites `sum`. With an epilogue:
 /// the sum to the tile.
@@ -85,6 +85,7 @@ inline void broadcast(Assembler &a, const Xbyak::Xmm &to, uint32_t bits) {
 
 /// The emitters. Each takes every format of its kind of weight and any minRows..maxRows.
 llvm::Expected<Code> emitIntQ8Avx512(const MatmulDesc &desc, const Target &target); // I4, I8 by Q8 rows: VNNI
+llvm::Expected<Code> emitIntQ8LargeAvx512(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitIntQ8Avx2(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitIntF32Avx512(const MatmulDesc &desc, const Target &target); // I4, I8 by F32 rows
 llvm::Expected<Code> emitIntF32Avx2(const MatmulDesc &desc, const Target &target);

@@ -1,7 +1,7 @@
 // The rows of the matmul family: which weights, activations and row counts each serves, on which ISA, at what cost.
 #include "codegen/kernels/matmul/Amx.h"
 #include "codegen/kernels/matmul/Epilogue.h"
-#include "codegen/kernels/matmul/Loops.h"
+#include "codegen/kernels/matmul/Q8Loops.h"
 #include "codegen/portable/Portable.h"
 #include <algorithm>
 #include <array>
@@ -48,9 +48,7 @@ Refusal refuseGroup(const MatmulDesc &d) {
     return "group size (" + number(d.w.group) + ") is neither 16 nor a multiple of 32";
   if (d.w.group > 256 && d.w.group != d.k)
     return "group size (" + number(d.w.group) + ") is above 256 and not k (" + number(d.k) + ")";
-  if (d.x == Q8 && d.w.paddedK(d.k) > q8PaddedK(d.k)) // possible for groups that do not divide 256
-    return "the last group of " + number(d.w.group) + " ends past the q8 row, which holds k (" + number(d.k) +
-           ") rounded up to " + number(q8PaddedK(d.k));
+  if (d.x.isQ8()) return refuseUnits(d);
   return std::nullopt;
 }
 
@@ -58,10 +56,10 @@ template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDe
   static constexpr const char *kinds[] = {"4-bit", "8-bit", "f16", "bf16", "f32"};
   if (d.w.kind != kind)
     return std::string("weights are ") + kinds[unsigned(d.w.kind)] + ", expected " + kinds[unsigned(kind)];
-  if (d.x.is16Bit() && d.x.kind == x.kind && d.x.order != x.order)
+  if (d.x.kind != x.kind) return "activations are " + d.x.name() + ", expected " + (x.isQ8() ? "q8" : x.name());
+  if (d.x.is16Bit() && d.x.order != x.order)
     return std::string("activations are in the order of ") + kinds[unsigned(d.x.order)] + " weights, expected " +
            kinds[unsigned(x.order)];
-  if (d.x != x) return "activations are " + d.x.name() + ", expected " + x.name();
   if (d.requantise) return std::string("requantised weights, expected exact group scales");
   if (Refusal reason = refuseEpilogue(d)) return reason;
   if (Refusal reason = refuseRows(d, rows)) return reason;
@@ -112,6 +110,7 @@ template <WeightKind kind, RowFormat x, Rows rows> constexpr Kernel<MatmulDesc> 
           .cost = cost16<kind, x, rows>,
           .emit = emit};
 }
+
 template <WeightKind kind, RowFormat::Kind x>
 constexpr Kernel<MatmulDesc> amx(const char *name, Features needs, Emit emit) {
   return {.name = name,
@@ -127,14 +126,14 @@ constexpr Features kAmxInt8 = {Feature::AmxInt8}, kAmxBf16 = {Feature::AmxBf16, 
 constexpr Kernel<MatmulDesc> kRows[] = {
   row<I4, Q8, Rows::One, true>("matmul_w4a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
   row<I4, Q8, Rows::Small, true>("matmul_w4a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I4, Q8, Rows::Large, true>("matmul_w4a8_large_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I4, Q8, Rows::Large, true>("matmul_w4a8_large_avx512vnni", kAvx512Vnni, emitIntQ8LargeAvx512),
   row<I4, Q8, Rows::One, false>("matmul_w4a8_m1_avx2", kAvx2, emitIntQ8Avx2),
   row<I4, Q8, Rows::Small, false>("matmul_w4a8_small_avx2", kAvx2, emitIntQ8Avx2),
   row<I4, Q8, Rows::Large, false>("matmul_w4a8_large_avx2", kAvx2, emitIntQ8Avx2),
 
   row<I8, Q8, Rows::One, true>("matmul_w8a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
   row<I8, Q8, Rows::Small, true>("matmul_w8a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I8, Q8, Rows::Large, true>("matmul_w8a8_large_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I8, Q8, Rows::Large, true>("matmul_w8a8_large_avx512vnni", kAvx512Vnni, emitIntQ8LargeAvx512),
   row<I8, Q8, Rows::One, false>("matmul_w8a8_m1_avx2", kAvx2, emitIntQ8Avx2),
   row<I8, Q8, Rows::Small, false>("matmul_w8a8_small_avx2", kAvx2, emitIntQ8Avx2),
   row<I8, Q8, Rows::Large, false>("matmul_w8a8_large_avx2", kAvx2, emitIntQ8Avx2),
