@@ -76,7 +76,8 @@ void Row::padQ8() { padQ8Row(v, d.columns, kActivationBlock, roundUp(d.columns, 
 void Row::zeroBytes(int64_t offset, int64_t bytes) { v.storeZeros(a.rdx + int(offset), bytes, 0); }
 
 static const char *opName(RowwiseOp op) {
-  static constexpr const char *names[] = {"RmsNorm", "Glu", "Quantize", "Add", "Embed", "GatherRows", "RopeTable"};
+  static constexpr const char *names[] = {"RmsNorm",   "Glu",       "Quantize", "Add",  "Embed",    "GatherRows",
+                                          "RopeTable", "LayerNorm", "Activate", "TopK", "MergeTopK"};
   return names[unsigned(op)];
 }
 
