@@ -145,7 +145,7 @@ Json weightsOf(ModuleOp module) {
 
 RefusalLog::RefusalLog(MLIRContext &context) : context(context), log(std::make_shared<Counts>()) {
   remark::RemarkCategories categories;
-  categories.all = "refusal";
+  categories.missed = "refusal";
   (void)remark::enableOptimizationRemarks(context, std::make_unique<CountingStreamer>(log),
                                           std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);
 }

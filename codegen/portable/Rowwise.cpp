@@ -95,8 +95,8 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
 }
 
 Refusal refuse(const RowwiseDesc &d, const Target &) {
-  if (d.out.isQ8() && d.out != RowFormat::Q8)
-    return "found " + d.out.name() + " output, expected " + RowFormat::Q8.name();
+  if (int64_t block = d.out.block; d.out.isQ8() && (block < 32 || block > 512 || block & (block - 1)))
+    return "found q8 blocks of " + std::to_string(block) + ", expected 32, 64, 128, 256 or 512";
   bool moves = d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable;
   if (d.out != RowFormat::F32 && moves)
     return "found " + d.out.name() + " output of an embedding or a rope table, expected f32";

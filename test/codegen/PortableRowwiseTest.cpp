@@ -1,4 +1,5 @@
 // The portable rowwise kernels against the scalar reference: every op, activation and rope kind; tails of the columns.
+#include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include "test/codegen/PortableFixtures.h"
@@ -22,20 +23,19 @@ struct Batch {
 };
 
 /// A q8 row's codes may differ by one where rounding of the value was close to a tie; the rest follows from them.
-void expectQ8RowClose(const char *actual, const char *expected, int64_t k, const std::string &what) {
-  for (int64_t c = 0; c < q8PaddedK(k); ++c) ASSERT_LE(std::abs(actual[c] - expected[c]), 1) << what << " code " << c;
-  auto *scales = reinterpret_cast<const float *>(actual + q8ScaleOffset(k));
-  auto *sums = reinterpret_cast<const int32_t *>(actual + q8SumOffset(k));
-  auto *halfSums = reinterpret_cast<const int32_t *>(actual + q8HalfSumOffset(k));
-  for (int64_t block = 0; block < q8PaddedK(k) / kActivationBlock; ++block) {
-    float expectedScale = reinterpret_cast<const float *>(expected + q8ScaleOffset(k))[block];
-    ASSERT_TRUE(isClose(scales[block], expectedScale, 1e-5f))
-        << what << " scale " << block << " is " << scales[block] << ", expected " << expectedScale;
+void expectQ8RowClose(const char *actual, const char *expected, int64_t k, int64_t block, const std::string &what) {
+  for (int64_t c = 0; c < q8PaddedK(k, block); ++c)
+    ASSERT_LE(std::abs(actual[c] - expected[c]), 1) << what << " code " << c;
+  Q8Row found(actual, k, block), wanted(expected, k, block);
+  for (int64_t b = 0; b < q8PaddedK(k, block) / block; ++b) {
+    ASSERT_TRUE(isClose(found.scales[b], wanted.scales[b], 1e-5f))
+        << what << " scale " << b << " is " << found.scales[b] << ", expected " << wanted.scales[b];
     int32_t halves[2] = {0, 0};
-    for (int64_t i = 0; i < kActivationBlock; ++i) halves[i / 16] += actual[block * kActivationBlock + i];
-    ASSERT_EQ(halfSums[2 * block], halves[0]) << what;
-    ASSERT_EQ(halfSums[2 * block + 1], halves[1]) << what;
-    ASSERT_EQ(sums[block], halves[0] + halves[1]) << what;
+    for (int64_t i = 0; i < block; ++i) halves[i * 2 / block] += actual[b * block + i];
+    ASSERT_EQ(found.sums[b], halves[0] + halves[1]) << what;
+    if (block > 32) continue;
+    ASSERT_EQ(found.halfSums[2 * b], halves[0]) << what;
+    ASSERT_EQ(found.halfSums[2 * b + 1], halves[1]) << what;
   }
 }
 
@@ -65,9 +65,10 @@ void check(RowwiseDesc d, const void *x, const void *w, float bound, const std::
     reference.y = expected.as();
     referenceRowwise(d, reference);
     std::string where = what + " " + target.name + " columns " + std::to_string(d.columns);
-    if (d.out == RowFormat::Q8)
+    if (d.out.isQ8())
       for (int64_t r = 0; r < kRows; ++r)
-        expectQ8RowClose(y.as<char>() + r * d.yStride, expected.as<char>() + r * d.yStride, d.columns, where);
+        expectQ8RowClose(y.as<char>() + r * d.yStride, expected.as<char>() + r * d.yStride, d.columns, d.out.block,
+                         where + " " + d.out.name());
     else if (d.out.is16Bit())
       for (int64_t r = 0; r < kRows; ++r)
         expectRow16Close(d.out, y.as<char>() + r * d.yStride, expected.as<char>() + r * d.yStride, d.columns, where);
@@ -101,8 +102,12 @@ TEST(PortableRowwise, NormGluQuantizeAddGather) {
            {Activation::None, Activation::Silu, Activation::GeluTanh, Activation::GeluErf, Activation::Relu})
         d.activation = a, check(d, x.as(), nullptr, 2e-6f, "glu " + std::to_string(int(a)));
     }
+    for (int64_t block : {32, 64, 512}) {
+      d.out = RowFormat::q8(block);
+      d.op = RowwiseOp::Quantize, check(d, x.as(), nullptr, 0, "quantize");
+      d.op = RowwiseOp::RmsNorm, check(d, x.as(), w.as(), 2e-6f, "rms_norm");
+    }
     d.op = RowwiseOp::Quantize;
-    d.out = RowFormat::Q8, check(d, x.as(), nullptr, 0, "quantize");
     for (Kind kind : {Kind::BF16, Kind::BF16Pair, Kind::F16})
       for (WeightKind order : {WeightKind::I4, WeightKind::I8, WeightKind::BF16})
         d.out = {kind, 0, order}, check(d, x.as(), nullptr, 0, "convert to " + d.out.name());

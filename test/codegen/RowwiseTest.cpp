@@ -3,8 +3,8 @@
 #include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include "codegen/portable/Executable.h"
-#include "compiler/NativeTarget.h"
 #include "test/support/GuardedBuffer.h"
+#include "test/support/isa/Host.h"
 #include <cmath>
 #include <gtest/gtest.h>
 #include <random>
@@ -22,6 +22,10 @@ constexpr RowFormat row16(Kind kind, WeightKind order) { return {kind, 0, order}
 constexpr RowFormat kOuts[] = {
     RowFormat::F32,
     RowFormat::Q8,
+    RowFormat::q8(64),
+    RowFormat::q8(128),
+    RowFormat::q8(256),
+    RowFormat::q8(512),
     row16(Kind::BF16, WeightKind::I4),
     row16(Kind::BF16, WeightKind::I8),
     row16(Kind::BF16, WeightKind::BF16),
@@ -83,19 +87,20 @@ void expectNear(float found, float expected, float relative, const std::string &
 }
 
 /// Codes within one of the reference's (its f32 inputs differ in the last bit); sums exactly those of the codes found.
-void expectSameQ8(const char *found, const char *expected, int64_t columns, const std::string &where) {
-  Q8Row f(found, columns, 32), e(expected, columns, 32);
-  for (int64_t block = 0; block < q8PaddedK(columns) / kActivationBlock; ++block) {
-    expectNear(f.scales[block], e.scales[block], 3e-6f, where + " scale");
-    int32_t sums[2] = {0, 0};
-    for (int64_t i = 0; i < kActivationBlock; ++i) {
-      int64_t c = block * kActivationBlock + i;
+void expectSameQ8(const char *found, const char *expected, int64_t columns, int64_t block, const std::string &where) {
+  Q8Row f(found, columns, block), e(expected, columns, block);
+  for (int64_t b = 0; b < q8PaddedK(columns, block) / block; ++b) {
+    expectNear(f.scales[b], e.scales[b], 3e-6f, where + " scale");
+    int32_t sums[2] = {0, 0}; // of the halves
+    for (int64_t i = 0; i < block; ++i) {
+      int64_t c = b * block + i;
       ASSERT_LE(std::abs(f.codes[c] - e.codes[c]), c < columns ? 1 : 0) << where << " code " << c;
-      sums[i / 16] += f.codes[c];
+      sums[i * 2 / block] += f.codes[c];
     }
-    ASSERT_EQ(f.halfSums[2 * block], sums[0]) << where;
-    ASSERT_EQ(f.halfSums[2 * block + 1], sums[1]) << where;
-    ASSERT_EQ(f.sums[block], sums[0] + sums[1]) << where;
+    ASSERT_EQ(f.sums[b], sums[0] + sums[1]) << where;
+    if (block > 32) continue;
+    ASSERT_EQ(f.halfSums[2 * b], sums[0]) << where;
+    ASSERT_EQ(f.halfSums[2 * b + 1], sums[1]) << where;
   }
 }
 
@@ -116,16 +121,21 @@ void expectSame16(RowFormat format, const char *found, const char *expected, int
 class RowwiseTest : public testing::TestWithParam<const Kernel<RowwiseDesc> *> {
 protected:
   void SetUp() override {
-    Features missing = GetParam()->needs - hostFeatures();
+    Features missing = isa::missingHere(GetParam()->needs);
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing);
     target = llvm::cantFail(findTarget("x86-64-v4"));
     target.features = GetParam()->needs;
+    emulation.emplace(GetParam()->needs);
+  }
+  void TearDown() override {
+    if (made) { EXPECT_EQ(toString(emulation->neverSeen()), "") << "not emulated, and this CPU lacks it"; }
   }
   bool accepts(const RowwiseDesc &d) const { return !refusal(*GetParam(), d, target); }
   std::unique_ptr<Executable> make(const RowwiseDesc &d) const {
     Code code = llvm::cantFail(GetParam()->emit(d, target)), again = llvm::cantFail(GetParam()->emit(d, target));
     EXPECT_EQ(code.bytes, again.bytes);
     EXPECT_LE(code.codeBytes, code.bytes.size());
+    made = true;
     return llvm::cantFail(Executable::create(code, target));
   }
   /// Runs rows 0..rows-1 at once and one by one, checks that both and the padding agree.
@@ -146,6 +156,8 @@ protected:
   }
   void checkArithmetic(const RowwiseDesc &d, Fill fill, bool atEnd, const std::string &where);
   Target target;
+  std::optional<isa::EmulationCheck> emulation;
+  mutable bool made = false; // a kernel, which then ran
 };
 
 void RowwiseTest::checkArithmetic(const RowwiseDesc &d, Fill fill, bool atEnd, const std::string &where) {
@@ -165,8 +177,8 @@ void RowwiseTest::checkArithmetic(const RowwiseDesc &d, Fill fill, bool atEnd, c
       EXPECT_EQ(memcmp(y.row(r), expected.row(r), y.rowBytes), 0) << at;
       continue;
     }
-    if (d.out == RowFormat::Q8)
-      expectSameQ8(y.row(r), expected.row(r), d.columns, at);
+    if (d.out.isQ8())
+      expectSameQ8(y.row(r), expected.row(r), d.columns, d.out.block, at);
     else if (d.out.is16Bit())
       expectSame16(d.out, y.row(r), expected.row(r), d.columns, at);
     else
@@ -186,7 +198,7 @@ TEST_P(RowwiseTest, Arithmetic) {
         for (Fill fill : kFills) {
           // The scalar quantiser takes finite rows only: see NotFinite. A pair of an infinity is not a number.
           bool overflows = fill == Fill::Infinities || (fill == Fill::Huge && op == RowwiseOp::Glu);
-          if ((out == RowFormat::Q8 || out.kind == Kind::BF16Pair) && overflows) continue;
+          if ((out.isQ8() || out.kind == Kind::BF16Pair) && overflows) continue;
           std::string where = std::to_string(columns) + " columns, fill " + std::to_string(int(fill)) + ", " +
                               out.name() + " order " + std::to_string(int(out.order));
           for (bool atEnd : {true, false}) checkArithmetic(d, fill, atEnd, where);
@@ -199,6 +211,18 @@ TEST_P(RowwiseTest, Arithmetic) {
 TEST_P(RowwiseTest, NotFinite) {
   RowwiseDesc d = makeDesc(RowwiseOp::Quantize, 100, RowFormat::Q8);
   if (!accepts(d)) return;
+  for (int64_t block : {64, 512}) { // the block that the row ends in
+    RowwiseDesc large = makeDesc(RowwiseOp::Quantize, 100, RowFormat::q8(block));
+    Rows x(1, large.xStride, 400, true), y(1, large.yStride, q8RowBytes(100, block), true);
+    for (int i = 0; i < 100; ++i) x.row<float>(0)[i] = i == 99 ? NAN : 1;
+    llmc_rowwise_args args = {.begin = 0, .end = 1, .batch = nullptr, .x = x.row(0), .w = nullptr, .y = y.row(0)};
+    make(large)->function(&args);
+    Q8Row row(y.row(0), 100, block);
+    EXPECT_TRUE(std::isnan(row.scales[99 / block]));
+    EXPECT_EQ(row.sums[99 / block], 0);
+    for (int64_t i = 99 / block * block; i < 100; ++i) EXPECT_EQ(row.codes[i], 0);
+    EXPECT_EQ(row.sums[0], block == 64 ? 64 * 127 : 0);
+  }
   for (float bad : {INFINITY, -INFINITY, NAN}) {
     Rows x(1, d.xStride, 400, true), y(1, d.yStride, q8RowBytes(100), true);
     for (int i = 0; i < 100; ++i) x.row<float>(0)[i] = i == 40 ? bad : 1;

@@ -5,5 +5,5 @@ add_executable(llmc_rows_test
   ${CMAKE_CURRENT_LIST_DIR}/RowwiseTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../../compiler/NativeTarget.cpp
 )
-target_link_libraries(llmc_rows_test PRIVATE llmc_codegen MLIR LLVM GTest::gtest GTest::gtest_main)
+target_link_libraries(llmc_rows_test PRIVATE llmc_isa_emulator llmc_codegen MLIR LLVM GTest::gtest GTest::gtest_main)
 add_test(NAME llmc_rows_test COMMAND llmc_rows_test)

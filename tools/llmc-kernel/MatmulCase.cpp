@@ -32,7 +32,8 @@ public:
     if (d.y.isQ8()) return checkQ8(expected);
     // Two sums of k products, each rounded k times, against the largest result: those of all products are larger.
     double scale = magnitude(expected, rows, d.yStride, d.n);
-    return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale, 2 * double(d.k) * 0x1p-24};
+    return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale,
+            2 * double(d.k) * 0x1p-24 + weightError()};
   }
 
   void run(llmc_kernel_fn kernel) override {
@@ -54,7 +55,7 @@ private:
           to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / d.y.block];
       }
     double scale = magnitude(wanted, rows, columns * 4, columns);
-    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127};
+    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127 + 2 * weightError()};
   }
 
   void convertRow(const float *row, char *out) const {
@@ -62,6 +63,8 @@ private:
     if (d.x.isQ8()) quantiseRowQ8(row, d.k, d.x.block, out);
     if (d.x.is16Bit()) toRow16(d.x, row, d.k, out);
   }
+  /// Tiles of 16 bits round their weights.
+  double weightError() const { return d.x.is16Bit() && d.w.isInteger() ? 0x1p-8 : 0; }
   static constexpr int64_t kUncachedBytes = int64_t(512) << 20;
   int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
   llmc_matmul_args arguments(int64_t copy) const {
@@ -93,6 +96,13 @@ template <> std::vector<MatmulDesc> descriptors<MatmulDesc>(const Shape &shape) 
       d.xStride = rowStride(x, shape.k), d.yStride = rowStride(RowFormat::F32, roundUp(shape.n, kPanel));
       all.push_back(d);
     }
+  for (MatmulDesc d : std::vector(all)) { // tiles of int8 take wider blocks, with exact and with requantised weights
+    if (d.x != RowFormat::Q8) continue;
+    d.x = RowFormat::q8(128), d.xStride = rowStride(d.x, d.k);
+    all.push_back(d);
+    d.requantise = true;
+    all.push_back(d);
+  }
   for (MatmulDesc d : std::vector(all)) { // the richest epilogue
     d.activation = Activation::Silu, d.glu = true, d.y = RowFormat::Q8;
     d.yStride = rowStride(d.y, matmul::outputColumns(d));
@@ -106,8 +116,8 @@ std::unique_ptr<Case> makeCase(const MatmulDesc &desc, const Shape &shape, bool 
 }
 
 std::string describe(const MatmulDesc &d) {
-  return d.w.name() + " x " + d.x.name() + ", " + std::to_string(d.n) + " x " + std::to_string(d.k) +
-         (matmul::hasEpilogue(d) ? ", silu glu to " + d.y.name() : "");
+  return d.w.name() + (d.requantise ? " requantised x " : " x ") + d.x.name() + ", " + std::to_string(d.n) + " x " +
+         std::to_string(d.k) + (matmul::hasEpilogue(d) ? ", silu glu to " + d.y.name() : "");
 }
 
 } // namespace llmc::tool

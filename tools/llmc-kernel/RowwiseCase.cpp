@@ -13,6 +13,7 @@ constexpr const char *kOps[] = {"rms_norm",    "glu",        "quantize",   "add"
 
 constexpr RowFormat kOuts[] = {RowFormat::F32,
                                RowFormat::Q8,
+                               RowFormat::q8(128),
                                {RowFormat::Kind::BF16, 0, WeightKind::I4},
                                {RowFormat::Kind::BF16Pair, 0, WeightKind::I8},
                                {RowFormat::Kind::F16, 0, WeightKind::F16}};
@@ -43,7 +44,7 @@ public:
     kernel(&args);
     args.y = expected.as();
     referenceRowwise(d, args);
-    if (d.out == RowFormat::Q8) return checkQ8(expected);
+    if (d.out.isQ8()) return checkQ8(expected);
     if (d.out.is16Bit()) return check16(expected);
     double scale = std::max(1.0, magnitude(expected, rows, d.yStride, d.columns));
     return {distance(y, expected, rows, d.yStride, d.columns) / scale, 1e-5};
@@ -73,17 +74,17 @@ private:
   Deviation checkQ8(const Buffer &expected) const {
     double worst = 0;
     for (int64_t r = 0; r < rows; ++r) {
-      Q8Row found(y.as(r * d.yStride), d.columns, d.out.block),
-          wanted(expected.as(r * d.yStride), d.columns, d.out.block);
+      int64_t size = d.out.block;
+      Q8Row found(y.as(r * d.yStride), d.columns, size), wanted(expected.as(r * d.yStride), d.columns, size);
       for (int64_t c = 0; c < d.columns; ++c) {
-        int64_t block = c / kActivationBlock;
+        int64_t block = c / size;
         double scale = wanted.scales[block];
         if (std::abs(found.codes[c] - wanted.codes[c]) > 1) return {INFINITY, 1e-5};
         worst = std::max(worst, scale ? std::fabs(double(found.scales[block]) - scale) / scale : 0);
       }
-      for (int64_t block = 0; block < q8PaddedK(d.columns) / kActivationBlock; ++block) {
-        const int8_t *codes = found.codes + block * kActivationBlock;
-        if (std::accumulate(codes, codes + kActivationBlock, 0) != found.sums[block]) return {INFINITY, 1e-5};
+      for (int64_t block = 0; block < q8PaddedK(d.columns, size) / size; ++block) {
+        const int8_t *codes = found.codes + block * size;
+        if (std::accumulate(codes, codes + size, 0) != found.sums[block]) return {INFINITY, 1e-5};
       }
     }
     return {worst, 1e-5};

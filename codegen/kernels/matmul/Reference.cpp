@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace llmc {
 namespace {
@@ -52,42 +53,6 @@ float integerByQ8(const WeightFormat &f, const Column &w, const Q8Row &x, int64_
   return sum;
 }
 
-/// `count` columns from `column` on of a Q8 row with `columns` of them, whole blocks; what lies past them is 0.
-void quantiseBlocks(const MatmulDesc &desc, char *row, int64_t column, int64_t count, const float *x) {
-  int64_t block = desc.y.block, columns = matmul::outputColumns(desc);
-  std::vector<char> part(q8RowBytes(count, block));
-  quantiseRowQ8(x, std::clamp<int64_t>(columns - column, 0, count), block, part.data());
-  auto copy = [&](int64_t to, int64_t from, int64_t bytes) { memcpy(row + to, part.data() + from, bytes); };
-  copy(column, 0, count);
-  copy(q8ScaleOffset(columns, block) + column / block * 4, q8ScaleOffset(count, block), count / block * 4);
-  copy(q8SumOffset(columns, block) + column / block * 4, q8SumOffset(count, block), count / block * 4);
-  if (block == 32) copy(q8HalfSumOffset(columns) + column / 4, q8HalfSumOffset(count), count / 4);
-}
-
-/// From the sums of one panel, of row `row`, to y.
-void finishPanel(const MatmulDesc &desc, const llmc_matmul_args &args, int64_t row, int64_t panel, float *sums) {
-  char *y = reinterpret_cast<char *>(args.y) + row * desc.yStride;
-  int64_t made = matmul::panelColumns(desc), column = panel * made;
-  auto *values = reinterpret_cast<float *>(y) + column;
-  for (int64_t i = 0; i < kPanel; ++i)
-    if (desc.bias) sums[i] += args.bias[panel * kPanel + i];
-  for (int64_t i = 0; i < made; ++i) {
-    sums[i] = referenceActivation(desc.activation, sums[i]);
-    if (desc.glu) sums[i] *= sums[made + i];
-    if (desc.accumulate) sums[i] += values[i];
-  }
-  if (!desc.y.isQ8()) {
-    memcpy(values, sums, made * 4);
-    return;
-  }
-  quantiseBlocks(desc, y, column, made, sums);
-  int64_t end = roundUp(matmul::outputColumns(desc), made);
-  std::vector<float> zeros(kPanel);
-  if (column + made == end)
-    for (int64_t c = end; c < q8PaddedK(matmul::outputColumns(desc), desc.y.block); c += desc.y.block)
-      quantiseBlocks(desc, y, c, desc.y.block, zeros.data());
-}
-
 /// The column as s8 codes with a scale for each 512 k.
 Column requantised(const WeightFormat &f, const Column &w) {
   Column out(w.size());
@@ -110,6 +75,27 @@ float sumOf(const MatmulDesc &desc, const WeightFormat &f, const Column &w, cons
   for (int64_t k = 0; k < desc.k; ++k)
     decoded[k] = desc.x.is16Bit() ? fromRow16(desc.x, row, desc.k, k) : reinterpret_cast<const float *>(row)[k];
   return f.isInteger() ? integerByF32(f, w, decoded.data()) : floatByF32(w, decoded.data());
+}
+
+/// From the sums of one panel, of row `row`, to y.
+void finishPanel(const MatmulDesc &desc, const llmc_matmul_args &args, int64_t row, int64_t panel, float *sums) {
+  char *y = reinterpret_cast<char *>(args.y) + row * desc.yStride;
+  int64_t made = matmul::panelColumns(desc), column = panel * made;
+  auto *values = reinterpret_cast<float *>(y) + column;
+  for (int64_t i = 0; i < kPanel; ++i)
+    if (desc.bias) sums[i] += args.bias[panel * kPanel + i];
+  for (int64_t i = 0; i < made; ++i) {
+    sums[i] = referenceActivation(desc.activation, sums[i]);
+    if (desc.glu) sums[i] *= sums[made + i];
+    if (desc.accumulate) sums[i] += values[i];
+  }
+  if (!desc.y.isQ8()) {
+    memcpy(values, sums, made * 4);
+    return;
+  }
+  int64_t columns = matmul::outputColumns(desc), block = desc.y.block;
+  bool last = column + made >= columns;
+  quantiseBlocksQ8(sums, column, last ? q8PaddedK(columns, block) : column + made, columns, block, y);
 }
 
 } // namespace

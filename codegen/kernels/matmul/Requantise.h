@@ -9,7 +9,7 @@ namespace llmc {
 inline constexpr int64_t kRequantiseBlock = 512;
 
 /// Whether `requantise` changes the weights: not those with one scale per column.
-inline bool requantises(const MatmulDesc &desc) { return desc.requantise && desc.w.group < kRequantiseBlock; }
+inline bool requantises(const MatmulDesc &desc) { return desc.requantise && desc.w.group < desc.k; }
 
 /// One column of a block of up to 512 k (each element unpacked, k ascending) to s8 codes and their scale; codes * scale
 /// are the weights within `scale` * (1/2 + 1/128). Kernels make the same codes bit by bit: 16-bit fixed point with 8

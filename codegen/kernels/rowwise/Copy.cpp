@@ -14,7 +14,7 @@ llvm::Expected<Code> emitQuantize(const RowwiseDesc &d, bool avx512, bool bf16) 
         for (int i = 0; i < row.vectors(); ++i) row.load(i, a.rsi, i, n);
         row.write(n);
       });
-      row.pad();
+      row.finish();
     });
   });
 }

@@ -20,7 +20,7 @@ llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512, bool bf16) {
         }
         row.write(n);
       });
-      row.pad();
+      row.finish();
     });
   });
 }

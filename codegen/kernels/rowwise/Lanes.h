@@ -32,9 +32,9 @@ public:
   /// n f16 values, n = count or 8. Stores round to nearest even.
   void loadHalf(int v, const Xbyak::RegExp &from, int n);
   void storeHalf(const Xbyak::RegExp &to, int v, int n);
-  /// Stores `bytes` zeros, a multiple of 4, from v, which is 0.
-  void storeZeros(const Xbyak::RegExp &to, int64_t bytes, int v);
   void zero(int v) { a.vxorps(xmm(v), xmm(v), xmm(v)); }
+  /// Zeroes so many bytes of memory, a multiple of 4.
+  void clear(const Xbyak::RegExp &to, int64_t bytes, int t);
 
   /// Lane 0 of v := the sum (maximum) over all lanes. maxBits compares as signed integers.
   void sum(int v, int t);

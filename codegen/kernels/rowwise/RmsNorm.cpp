@@ -37,7 +37,7 @@ llvm::Expected<Code> emitRmsNorm(const RowwiseDesc &d, bool avx512, bool bf16) {
         }
         row.write(n);
       });
-      row.pad();
+      row.finish();
     });
   });
 }

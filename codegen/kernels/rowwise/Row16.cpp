@@ -111,10 +111,8 @@ void Row::write16(int n) {
 
 void Row::pad16() {
   int64_t written = roundUp(d.columns, 32), rest = paddedK16(d.columns) - written;
-  if (!rest) return;
-  v.zero(0);
-  zeroBytes(written * 2, rest * 2);
-  if (d.out.kind == RowFormat::Kind::BF16Pair) zeroBytes((paddedK16(d.columns) + written) * 2, rest * 2);
+  v.clear(a.rdx + written * 2, rest * 2, 0);
+  if (d.out.kind == RowFormat::Kind::BF16Pair) v.clear(a.rdx + (paddedK16(d.columns) + written) * 2, rest * 2, 0);
 }
 
 } // namespace llmc

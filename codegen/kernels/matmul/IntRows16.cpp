@@ -1,8 +1,11 @@
-// I4 and I8 weights by BF16 rows or pairs of them with vdpbf16ps (AVX512-BF16). Codes become bf16 exactly; the sums of
-// a chunk of k are scaled in f32. Row blocks of 6: 24 accumulators of 16 columns.
-// Loops: panel > row block > chunk (a group, at most 256 k) > step > k pair > (I8: half panel) > row > line.
+// I4 and I8 weights by rows of 16-bit floats. BF16 rows, or pairs of them, with vdpbf16ps (AVX512-BF16): codes become
+// bf16 exactly, sums are f32. F16 rows with vfmadd231ph (AVX512-FP16): codes become fractions of 8 (I8: 128), and the
+// two k of a pair are summed in lanes of 16 bits over 32 k, then widened.
+// Row blocks of 6: 24 accumulators of 16 columns.
+// Loops: panel > row block > group > chunk of k > step > k pair > (I8: half panel) > row > line.
 // I4: word i of a line shifted by 4j holds in its low bits the codes of one k of pair j: vpermw looks up 16 numbers
 // (32 entries: bit 4, of the next code, does not matter). I8: see unpackI8.
+#include "codegen/kernels/attention/Half.h"
 #include "codegen/kernels/matmul/Loops.h"
 #include <algorithm>
 #include <array>
@@ -15,12 +18,14 @@ namespace {
 const Gpr g;
 constexpr Isa kIsa{true};
 constexpr int kLines = 4, kRowBlock = 6;
-constexpr int64_t kLargestChunk = 256; // k whose products are summed before they are scaled
+/// k whose products are summed before they are scaled: in f32; in 16 bits, where 16 products of a lane lose 2^-8 of
+/// their magnitudes at most.
+constexpr int64_t kLargestChunk = 256, kHalfChunk = 32;
 
 class Emitter {
 public:
   Emitter(Assembler &a, const MatmulDesc &desc, const Target &target)
-      : a(a), desc(desc), f(desc.w), i4(f.kind == WeightKind::I4),
+      : a(a), desc(desc), f(desc.w), i4(f.kind == WeightKind::I4), half(desc.x.kind == RowFormat::Kind::F16),
         parts(desc.x.kind == RowFormat::Kind::BF16Pair ? 2 : 1), kPerStep(i4 ? 8 : 4),
         distance(prefetchDistance(desc, target)) {}
 
@@ -31,13 +36,17 @@ public:
 
 private:
   void rowBlock(int count);
-  void chunks();
+  void groups();
+  void group(int64_t k);
   void chunk(int64_t k);
   void zeroPoints();
   void sumsOfX(int64_t k);
   void step(int64_t index);
   void unpackI4(int64_t index, int pair);
   void unpackI8(int64_t index, int line, const Zmm &even, const Zmm &odd);
+  void unpackI8Half(int64_t index, int line, const Zmm &even, const Zmm &odd);
+  void widen(const Zmm &sums);
+  std::array<uint8_t, 64> tableOfCodes() const;
   void multiply(int firstLine, int lines, int firstWeight, int64_t x);
   void scale();
 
@@ -56,12 +65,17 @@ private:
   bool needsSumsOfX() const { return f.offset != Offset::None; }
   /// What the codes are made smaller by before they are multiplied: the middle of their range, but for minima.
   int centre() const { return f.hasMinimum() ? 0 : i4 ? 8 : 128; }
+  /// Codes are multiplied as fractions of it; F16: so that 16 products are not too large.
+  float unit() const { return !half ? 1 : i4 ? 8 : 128; }
+  uint16_t bits16(float value) const {
+    return half ? f32ToF16(value) : uint16_t(std::bit_cast<uint32_t>(value) >> 16); // exact
+  }
 
   Assembler &a;
   const MatmulDesc &desc;
   const WeightFormat &f;
-  const bool i4;
-  const int parts; // bf16 rows in a row of x
+  const bool i4, half; // half: F16 rows
+  const int parts;     // bf16 rows in a row of x
   const int64_t kPerStep, distance;
   // Registers: accumulators, float sums where they fit (else on the stack), 4 weights, 2 broadcasts, 2 others.
   int rows = 0;
@@ -71,11 +85,11 @@ private:
   int turn = 0; // which broadcast register comes next
 };
 
-/// The bf16 of the codes, centred.
-std::array<uint8_t, 64> tableOfCodes(int centre) {
+/// The numbers that codes stand for, centred.
+std::array<uint8_t, 64> Emitter::tableOfCodes() const {
   std::array<uint8_t, 64> bytes;
   for (int i = 0; i < 32; ++i) {
-    uint32_t bits = std::bit_cast<uint32_t>(float(i % 16 - centre)) >> 16;
+    uint16_t bits = bits16(float(i % 16 - centre()) / unit());
     bytes[2 * i] = uint8_t(bits), bytes[2 * i + 1] = uint8_t(bits >> 8);
   }
   return bytes;
@@ -84,13 +98,13 @@ std::array<uint8_t, 64> tableOfCodes(int centre) {
 void Emitter::rowBlock(int count) {
   rows = count;
   sumsInRegisters = rows <= 3;
-  if (i4) a.vmovups(table, a.ptr[a.rip + a.constantBytes(tableOfCodes(centre()))]);
+  if (i4) a.vmovups(table, a.ptr[a.rip + a.constantBytes(tableOfCodes())]);
   for (int r = 0; r < rows; ++r)
     for (int l = 0; l < kLines; ++l) {
       if (sumsInRegisters || (r == 0 && l == 0)) clear(a, sumsInRegisters ? sum(r, l) : Zmm(0));
       if (!sumsInRegisters) a.vmovaps(sumAt(r, l), Zmm(0));
     }
-  chunks();
+  groups();
   for (int r = 0; r < rows; ++r)
     for (int l = 0; l < kLines; ++l) {
       Zmm value = sumsInRegisters ? sum(r, l) : weight(0);
@@ -99,27 +113,27 @@ void Emitter::rowBlock(int count) {
     }
 }
 
-/// A group is a chunk; one group of the whole K is cut into chunks.
-void Emitter::chunks() {
-  int64_t k = std::min(f.group, kLargestChunk), codeBytes = kPanel * k / (i4 ? 2 : 1);
-  bool oneGroup = f.group > kLargestChunk;
-  auto next = [&](int64_t existing) {
-    if (!oneGroup) {
-      a.lea(g.scales, a.ptr[g.w + f.codeBytes()]);
-      for (int64_t line = 0; line < f.scaleBytes() + f.offsetBytes(); line += 64)
-        prefetch(a, distance, g.scales + line);
-    }
-    chunk(existing);
-  };
+void Emitter::groups() {
   a.mov(g.w, g.panel);
   a.mov(g.xk, g.x);
-  if (oneGroup) a.lea(g.scales, a.ptr[g.w + f.codeBytes()]);
-  repeat(a, g.outer, desc.k / k, [&] {
-    next(k);
-    a.add(g.w, uint32_t(oneGroup ? codeBytes : f.blockBytes()));
-    a.add(g.xk, uint32_t(k * 2));
+  repeat(a, g.outer, desc.k / f.group, [&] {
+    group(f.group);
+    a.add(g.w, uint32_t(f.scaleBytes() + f.offsetBytes()));
   });
-  if (desc.k % k) next(desc.k % k);
+  if (desc.k % f.group) group(desc.k % f.group);
+}
+
+/// `k` inputs of a group; moves g.w and g.xk past them if they are whole chunks.
+void Emitter::group(int64_t k) {
+  int64_t whole = std::min(f.group, half ? kHalfChunk : kLargestChunk);
+  a.lea(g.scales, a.ptr[g.w + f.codeBytes()]);
+  for (int64_t line = 0; line < f.scaleBytes() + f.offsetBytes(); line += 64) prefetch(a, distance, g.scales + line);
+  repeat(a, g.block, k / whole, [&] {
+    chunk(whole);
+    a.add(g.w, uint32_t(whole / kPerStep * kLines * 64));
+    a.add(g.xk, uint32_t(whole * 2));
+  });
+  if (k % whole) chunk(k % whole);
 }
 
 /// `k` inputs at g.w and g.xk; what rounds them up to a step are zeros in x.
@@ -129,7 +143,7 @@ void Emitter::chunk(int64_t k) {
   for (int r = 0; r < rows; ++r)
     for (int l = 0; l < kLines; ++l) clear(a, accumulator(r, l));
   int64_t steps = (k + kPerStep - 1) / kPerStep;
-  int unroll = unrollOf(steps, (rows == 1 ? 4 : 2) * (i4 ? 1 : 2) / parts);
+  int unroll = unrollOf(steps, (rows == 1 ? 4 : rows <= 3 ? 2 : 1) * (i4 ? 1 : 2) / parts);
   repeat(a, g.inner, steps / unroll, [&] {
     for (int i = 0; i < unroll; ++i) step(i);
     if (unroll == steps) return;
@@ -149,37 +163,32 @@ void Emitter::zeroPoints() {
     loadZeroPoints(a, kIsa, f, weight(l), g.scales, 0, l);
     a.vcvtdq2ps(weight(l), weight(l));
     a.vsubps(weight(l), weight(l), constant(float(centre())));
+    if (unit() != 1) a.vmulps(weight(l), weight(l), constant(1 / unit()));
     a.vmovaps(zeroAt(l), weight(l));
   }
 }
 
-/// The sums of the chunk's x to the stack: products with 1 in 16 (8) lanes, which are added in one order for every row
-/// count. The accumulators are not in use yet. A row is zeros up to a multiple of 128 k.
+/// The sums of the chunk's x to the stack: in 16 (8) lanes (bf16: of products with 1), which are added in one order for
+/// every row count. The accumulators are not in use yet. A row is zeros up to a multiple of 128 k.
 void Emitter::sumsOfX(int64_t k) {
-  int64_t lanes = f.group == 16 ? 16 : 32; // k at a time
+  int64_t lanes = half || f.group == 16 ? 16 : 32; // k at a time
+  bool ymm = lanes == 16 && !half;
   auto ones = [&] { return constant(0x3f803f80u); };
   for (int r = 0; r < rows; ++r) {
-    Xmm sum = lanes == 16 ? static_cast<Xmm>(Ymm(r)) : static_cast<Xmm>(Zmm(r));
-    Xmm x = lanes == 16 ? static_cast<Xmm>(Ymm(6)) : static_cast<Xmm>(Zmm(6));
+    Xmm sum = ymm ? static_cast<Xmm>(Ymm(r)) : static_cast<Xmm>(Zmm(r));
+    Xmm x = ymm ? static_cast<Xmm>(Ymm(6)) : static_cast<Xmm>(Zmm(6));
     clear(a, Ymm(r));
     for (int64_t at = 0; at < k; at += lanes)
       for (int part = 0; part < parts; ++part) {
-        a.vmovups(x, a.ptr[xOf(r, part, at * 2)]);
-        a.vdpbf16ps(sum, x, ones());
+        Address from = a.ptr[xOf(r, part, at * 2)];
+        half ? a.vcvtph2ps(x, from) : a.vmovups(x, from);
+        half ? a.vaddps(sum, sum, x) : a.vdpbf16ps(sum, x, ones());
       }
-    if (lanes == 16) continue;
+    if (ymm) continue;
     a.vextractf64x4(Ymm(6), Zmm(r), 1);
     a.vaddps(Ymm(r), Ymm(r), Ymm(6));
   }
-  for (int first = 0; first < rows; first += 4) { // four rows in one register
-    auto row = [&](int i) { return Ymm(std::min(first + i, rows - 1)); };
-    a.vhaddps(Ymm(6), row(0), row(1));
-    a.vhaddps(Ymm(7), row(2), row(3));
-    a.vhaddps(Ymm(6), Ymm(6), Ymm(7));
-    a.vextractf128(Xmm(7), Ymm(6), 1);
-    a.vaddps(Xmm(6), Xmm(6), Xmm(7));
-    a.vmovups(a.ptr[sumOfXAt(first)], Xmm(6));
-  }
+  sumLanes(a, rows, sumOfXAt(0));
 }
 
 void Emitter::step(int64_t index) {
@@ -191,15 +200,17 @@ void Emitter::step(int64_t index) {
     }
     return;
   }
-  for (int half = 0; half < 2; ++half) {
-    broadcast(a, lowByte, 0xff); // the broadcast registers are free here
-    broadcast(a, highByte, 0xff00);
-    for (int l = 0; l < 2; ++l) unpackI8(index, 2 * half + l, weight(l), weight(2 + l));
-    for (int pair = 0; pair < 2; ++pair) multiply(2 * half, 2, 2 * pair, index * 8 + pair * 4);
+  for (int side = 0; side < 2; ++side) {
+    broadcast(a, lowByte, half ? 0x00ff00ff : 0xff); // the broadcast registers are free here
+    if (!half) broadcast(a, highByte, 0xff00);
+    for (int l = 0; l < 2; ++l)
+      half ? unpackI8Half(index, 2 * side + l, weight(l), weight(2 + l))
+           : unpackI8(index, 2 * side + l, weight(l), weight(2 + l));
+    for (int pair = 0; pair < 2; ++pair) multiply(2 * side, 2, 2 * pair, index * 8 + pair * 4);
   }
 }
 
-/// Weights := bf16 of the codes of a pair of k, all lines.
+/// Weights := the numbers of the codes of a pair of k, all lines.
 void Emitter::unpackI4(int64_t index, int pair) {
   for (int l = 0; l < kLines; ++l) {
     Address line = a.ptr[lineOf(index, l)];
@@ -237,14 +248,41 @@ void Emitter::unpackI8(int64_t index, int line, const Zmm &even, const Zmm &odd)
   a.vpord(odd, odd, third);
 }
 
+/// The same in f16. A byte is the fraction of 8: 8 + code/128, of which 8 and the centre are taken off.
+void Emitter::unpackI8Half(int64_t index, int line, const Zmm &even, const Zmm &odd) {
+  constexpr uint32_t kEight = 0x48004800;
+  uint32_t minus = bits16(8 + float(centre()) / unit()) * 0x10001u;
+  Address from = a.ptr[lineOf(index, line)];
+  a.vpandd(even, lowByte, from);
+  a.vpsrlw(odd, from, 8);
+  for (const Zmm &v : {even, odd}) {
+    a.vpord(v, v, constant(kEight));
+    a.vsubph(v, v, constant(minus));
+  }
+}
+
 /// accumulators += weight registers times a pair of x, for all rows.
 void Emitter::multiply(int firstLine, int lines, int firstWeight, int64_t x) {
   for (int r = 0; r < rows; ++r)
     for (int part = 0; part < parts; ++part) {
       const Zmm &pair = broadcasts[turn ^= 1];
       a.vpbroadcastd(pair, a.ptr[xOf(r, part, x)]);
-      for (int l = 0; l < lines; ++l) a.vdpbf16ps(accumulator(r, firstLine + l), weight(firstWeight + l), pair);
+      for (int l = 0; l < lines; ++l) {
+        Zmm sums = accumulator(r, firstLine + l), w = weight(firstWeight + l);
+        half ? a.vfmadd231ph(sums, w, pair) : a.vdpbf16ps(sums, w, pair);
+      }
     }
+}
+
+/// sums := the f32 sums of the two f16 in each dword.
+void Emitter::widen(const Zmm &sums) {
+  Zmm even = weight(2);
+  a.vpmovdw(Ymm(even.getIdx()), sums);
+  a.vpsrld(sums, sums, 16);
+  a.vpmovdw(Ymm(sums.getIdx()), sums);
+  a.vcvtph2ps(even, Ymm(even.getIdx()));
+  a.vcvtph2ps(sums, Ymm(sums.getIdx()));
+  a.vaddps(sums, even, sums);
 }
 
 /// sum = fma(accumulator - zero * sum of x, scale, sum), then sum = fma(minimum, sum of x, sum).
@@ -252,10 +290,12 @@ void Emitter::scale() {
   Zmm factor = weight(0), minimum = weight(1), zero = weight(1);
   for (int l = 0; l < kLines; ++l) {
     loadScales(a, kIsa, f.scale, factor, g.scales, 0, l);
+    if (unit() != 1) a.vmulps(factor, factor, constant(unit()));
     if (f.hasMinimum()) loadMinima(a, kIsa, f, minimum, g.scales, 0, l);
     if (f.offset == Offset::ZeroPoint) a.vmovaps(zero, zeroAt(l));
     for (int r = 0; r < rows; ++r) {
       Zmm value = accumulator(r, l);
+      if (half) widen(value);
       if (f.offset == Offset::ZeroPoint) a.vfnmadd231ps(value, zero, a.ptr_b[sumOfXAt(r)]);
       if (sumsInRegisters)
         a.vfmadd231ps(sum(r, l), value, factor);
@@ -269,7 +309,7 @@ void Emitter::scale() {
 }
 } // namespace
 
-llvm::Expected<Code> emitIntBf16(const MatmulDesc &desc, const Target &target) {
+llvm::Expected<Code> emitIntRows16(const MatmulDesc &desc, const Target &target) {
   return assemble([&](Assembler &a) { Emitter(a, desc, target).emit(); });
 }
 
