@@ -83,7 +83,7 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
 def FuseNormIntoLinear : Pass<"llmc-fuse-norm-into-linear", "mlir::func::FuncOp"> {
   let summary = "norms and GLUs write the rows that their linears read";
   let description = [{
-    Needs wq.quantize_rows of llm.rms_norm, llm.glu or llm.glu_linear. Leaves them with a result of !wq.rows. A
+    Needs wq.quantize_rows of llm.rms_norm, llm.layer_norm, llm.activate, llm.glu or llm.glu_linear. Leaves them with a result of !wq.rows. A
     llm.glu_linear writes q8 rows in blocks of 32 only: what it does not write remains wq.quantize_rows, of its f32 rows.
     Refuses (remark): the f32 rows have another use.
   }];

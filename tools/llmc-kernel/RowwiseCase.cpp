@@ -8,7 +8,8 @@
 namespace llmc::tool {
 namespace {
 
-constexpr const char *kOps[] = {"rms_norm", "glu", "quantize", "add", "embed", "gather_rows", "rope_table"};
+constexpr const char *kOps[] = {"rms_norm",    "glu",        "quantize",   "add",     "embed",
+                                "gather_rows", "rope_table", "layer_norm", "activate"};
 
 constexpr RowFormat kOuts[] = {RowFormat::F32,
                                RowFormat::Q8,
@@ -66,7 +67,7 @@ private:
     return d.op == RowwiseOp::Add ? rows * d.xStride : roundUp(d.columns, 64) * 4;
   }
   llmc_rowwise_args arguments() const {
-    return {.begin = 0, .end = rows, .batch = &batch, .x = x.as(), .w = w.as(), .y = y.as()};
+    return {.begin = 0, .end = rows, .batch = &batch, .x = x.as(), .w = w.as(), .y = y.as(), .b = w.as()};
   }
 
   /// A code may be one off where the f32 value before it differs in its last bit; scales as any f32 result.
@@ -118,7 +119,9 @@ template <> std::vector<RowwiseDesc> descriptors<RowwiseDesc>(const Shape &shape
       RowwiseDesc d{
           .op = RowwiseOp(op), .columns = shape.n, .out = out, .epsilon = 1e-5f, .activation = Activation::Silu};
       bool converts = d.op == RowwiseOp::Quantize,
-           mayConvert = converts || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu;
+           mayConvert = converts || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu ||
+                        d.op == RowwiseOp::LayerNorm || d.op == RowwiseOp::Activate;
+      d.bias = d.op == RowwiseOp::LayerNorm;
       if (out == RowFormat::F32 ? converts : !mayConvert) continue;
       d.xStride = rowStride(RowFormat::F32, d.op == RowwiseOp::Glu ? 2 * shape.n : shape.n);
       d.yStride = rowStride(out, shape.n);
