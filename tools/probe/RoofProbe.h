@@ -1,0 +1,38 @@
+// The limits of the moment: what is measured is held against what the machine gives in the same round.
+#pragma once
+#include "tools/probe/Peaks.h"
+#include "tools/probe/ReadProbe.h"
+
+namespace llmc::probe {
+
+inline constexpr size_t kKinds = 3; // values of Kind
+
+/// Rates of all threads together.
+struct Roof {
+  double read = 0;           // bytes per second; 0: every attempt was disturbed
+  double peaks[kKinds] = {}; // operations per second, by Kind; 0: the CPU has nothing of that kind
+
+  double peak(Kind kind) const { return peaks[size_t(kind)]; }
+};
+
+/// Memory and the best peak of each kind, in slices that are short against what they are compared to.
+class RoofProbe {
+public:
+  /// Takes kBytes of memory, and a few hundred slices to find the best ways.
+  static llvm::Expected<std::unique_ptr<RoofProbe>> create(int64_t threads);
+  Roof sample();
+  /// Memory that it holds resident.
+  uint64_t bytes() const { return memory.bytes(); }
+  /// Name of the best peak of a kind; empty if there is none.
+  std::string peakName(Kind kind) const { return names[size_t(kind)]; }
+
+private:
+  explicit RoofProbe(int64_t threads) : team(threads) {}
+  llvm::Error choosePeaks();
+  Team team;
+  ReadProbe memory;
+  std::optional<PeakProbe> best[kKinds];
+  std::string names[kKinds];
+};
+
+} // namespace llmc::probe
