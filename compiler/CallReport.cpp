@@ -55,7 +55,8 @@ public:
     if (!step) return {};
     int64_t barriers = 0;
     for (Operation &op : step.front()) {
-      if (isa<kernel::BarrierOp>(op)) ++barriers;
+      if (auto barrier = dyn_cast<kernel::BarrierOp>(op))
+        barriers += bitEnumContainsAll(barrier.getModes(), kernel::Mode::Few);
       if (auto call = dyn_cast<kernel::CallOp>(op)) {
         add(call, barriers);
         barriers = 0;

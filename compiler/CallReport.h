@@ -23,7 +23,7 @@ struct CallRow {
   int64_t positionOperations = 0;          // attention: for each row and position that it sees
   int64_t window = 0;                      // attention: the most positions that a row sees; 0: all
   bool logitRows = false;                  // on the rows whose logits are wanted only
-  int64_t barriers = 0;                    // in a step, right before any of the calls
+  int64_t barriers = 0;                    // in a step of few rows, right before any of the calls
 };
 
 /// The calls of @step in their order, those that differ in their layer alone as one row. Needs stage `synchronize`.

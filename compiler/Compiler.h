@@ -2,8 +2,8 @@
 #pragma once
 #include "codegen/Target.h"
 #include "compiler/Artifact.h"
-#include "compiler/CallReport.h"
 #include "compiler/Options.h"
+#include "compiler/Pipeline.h"
 #include "frontends/ImportedModel.h"
 #include <functional>
 
@@ -18,11 +18,10 @@ struct Progress {
 
 /// A model brought through the stages, ready to be emitted.
 struct Compilation {
-  ImportedModel model;
-  Target target;
+  ImportedModel model;           // its module as the stages that all targets share leave it; @pack is run from it
+  std::vector<Variant> variants; // the step for each target, the most demanding first; empty if stopped before
   Options options;
-  ArtifactTexts texts;        // metadata, tokenizer.json, chat template, report
-  std::vector<CallRow> calls; // of the step, if it came to stage `synchronize`
+  ArtifactTexts texts; // metadata, tokenizer.json, chat template, report
 };
 
 /// All dialects that a module of any stage may have, and remarks that explain refusals when `refusals` is given.

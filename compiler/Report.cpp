@@ -35,6 +35,17 @@ std::string print(Type type) {
   return text;
 }
 
+/// Code for one target, and the memory that it wants (llmc_variant).
+Json describe(const Variant &variant) {
+  ModuleOp module = *variant.module;
+  return {{"target", variant.target.name},
+          {"features", toString(variant.target.features)},
+          {"arena_row_bytes", number(module, kArenaRowBytes)},
+          {"logit_arena_row_bytes", number(module, kLogitArenaRowBytes)},
+          {"private_bytes", number(module, kPrivateBytes)},
+          {"matmul_calls", number(module, kMatmulCalls)}};
+}
+
 /// Why each other row of the family's table is not what runs, reason by reason: what it refuses, or its cost.
 template <typename Desc> Json othersOf(StringRef row, const Desc &desc, const Target &target) {
   double cost = 1;
@@ -61,11 +72,13 @@ const char *arithmeticOf(const MatmulDesc &desc) {
   return desc.x.isQ8() && desc.w.isInteger() ? "int8" : desc.x.is16Bit() ? "16-bit" : "f32";
 }
 
-Json kernelsOf(ModuleOp module, const Target &target) {
+Json kernelsOf(const Variant &variant) {
   Json kernels = Json::array();
-  for (auto func : module.getOps<kernel::FuncOp>()) {
+  const Target &target = variant.target;
+  for (auto func : ModuleOp(*variant.module).getOps<kernel::FuncOp>()) {
     int64_t minRows = func.getMinRows(), maxRows = func.getMaxRows();
-    Json row = {{"kernel", func.getRow().str()},
+    Json row = {{"target", target.name},
+                {"kernel", func.getRow().str()},
                 {"symbol", func.getSymName().str()},
                 {"min_rows", minRows},
                 {"max_rows", maxRows == INT64_MAX ? Json() : Json(maxRows)}};
@@ -93,10 +106,11 @@ Json kernelsOf(ModuleOp module, const Target &target) {
   return kernels;
 }
 
-Json callsOf(const std::vector<CallRow> &calls) {
+Json callsOf(const Variant &variant) {
   Json rows = Json::array();
-  for (const CallRow &call : calls)
-    rows.push_back({{"name", call.name},
+  for (const CallRow &call : variant.calls)
+    rows.push_back({{"target", variant.target.name},
+                    {"name", call.name},
                     {"layers", call.layers},
                     {"count", call.count},
                     {"family", call.family},
@@ -140,11 +154,12 @@ RefusalLog::~RefusalLog() { context.setRemarkEngine(nullptr); }
 std::string metadataJson(const Compilation &c) {
   ModuleOp module = *c.model.module;
   auto compute = module->getAttrOfType<StringAttr>(kComputeAttr);
+  Json variants = Json::array();
+  for (const Variant &variant : c.variants) variants.push_back(describe(variant));
   const TextAssets &text = c.model.text;
   Json j = {{"llmc", kVersion},
             {"name", c.model.name},
-            {"target", c.target.name},
-            {"features", toString(c.target.features)},
+            {"variants", variants},
             {"compute", compute ? compute.getValue().str() : "f32"},
             {"kv_type", c.options.kvType},
             {"vocab", number(module, llm::kVocab)},
@@ -152,9 +167,7 @@ std::string metadataJson(const Compilation &c) {
             {"layers", number(module, llm::kLayers)},
             {"max_context", number(module, llm::kMaxContext)},
             {"weight_bytes", number(module, kWeightBytes)},
-            {"page_bytes", number(module, kPageBytes)},
-            {"arena_row_bytes", number(module, kArenaRowBytes)},
-            {"logit_arena_row_bytes", number(module, kLogitArenaRowBytes)},
+            {"page_bytes", c.variants.empty() ? 0 : number(*c.variants.front().module, kPageBytes)},
             {"bos_token", text.bosToken},
             {"eos_token", text.eosToken},
             {"bos_id", text.bosId},
@@ -168,13 +181,18 @@ std::string reportJson(const Compilation &c, const RefusalLog &refusals) {
   for (const auto &[key, count] : refusals.counts())
     refused.push_back({{"pass", key.first}, {"reason", key.second}, {"count", count}});
   ModuleOp module = *c.model.module;
+  Json kernels = Json::array(), calls = Json::array();
+  for (const Variant &variant : c.variants) {
+    for (Json &kernel : kernelsOf(variant)) kernels.push_back(std::move(kernel));
+    for (Json &call : callsOf(variant)) calls.push_back(std::move(call));
+  }
   Json j = {{"options",
              {{"quantize", c.options.quantize},
               {"group_size", c.options.groupSize},
               {"asymmetric", c.options.asymmetric},
               {"compute", c.options.compute}}},
-            {"kernels", kernelsOf(module, c.target)},
-            {"calls", callsOf(c.calls)},
+            {"kernels", kernels},
+            {"calls", calls},
             {"weights", weightsOf(module)},
             {"refusals", refused}};
   return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -106,20 +106,29 @@ def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
     Option<"target", "target", "std::string", "\"x86-64-v2\"", "target name (llmc targets)">,
     Option<"kvType", "kv-type", "std::string", "\"f16\"", "f32 or f16">];
 }
+def ReplicateRows : Pass<"llmc-replicate-rows", "mlir::func::FuncOp"> {
+  let summary = "in steps of few rows, every thread computes norms and the like for itself";
+  let description = [{
+    Needs kernel.call. Leaves `replicated` on calls that work row by row, write a new value, and whose value nobody
+    overwrites: their readers then need no barrier in steps of few rows.
+  }];
+}
 def PlanMemory : Pass<"llmc-plan-memory", "mlir::func::FuncOp"> {
   let summary = "liveness; one arena; an offset for each value";
   let description = [{
     Needs kernel.call. Leaves `offset` on each call with a result, and `kernel.arena_row_bytes`,
     `kernel.logit_arena_row_bytes` on the function. Offsets are bytes per row of capacity, multiples of 64. Tied results
-    share the buffer of their input. Refuses (error): a tied input is read later.
+    share the buffer of their input. Replicated calls get a `private_offset` as well, and the function
+    `kernel.private_bytes`, of one thread. Refuses (error): a tied input is read later.
   }];
 }
 def InsertBarriers : Pass<"llmc-insert-barriers", "mlir::func::FuncOp"> {
   let summary = "SPMD: a barrier where threads exchange data";
   let description = [{
     Needs planned kernel.calls. Leaves kernel.barrier before a call that reads, or overwrites, bytes that another thread
-    may have written, or may still read, since the last barrier. Calls that split by rows and touch the same rows of the
-    same value need none.
+    may have written, or may still read, since the last barrier, for the modes of a step in which that can be: calls that
+    split by rows and touch the same rows of the same value need none, nor do readers of what every thread has computed
+    for itself.
   }];
   let dependentDialects = ["llmc::kernel::KernelDialect"];
 }

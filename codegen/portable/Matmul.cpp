@@ -1,6 +1,8 @@
 // Matmul for every weight format: a tile of rows x lines of 16 columns is summed over k in registers. Loops, outer to
 // inner: panel, rows of a tile, lines of a tile, weight group, q8 block, step of a line. Numerics: README.md in
 // codegen/kernels/matmul; the order of additions of one (row, column) is the same in every tile.
+#include "codegen/kernels/matmul/Epilogue.h"
+#include "codegen/portable/MatmulEpilogue.h"
 #include "codegen/portable/Portable.h"
 #include "codegen/portable/Weight.h"
 #include "llmc_kernel.h"
@@ -66,7 +68,8 @@ private:
   const LineLayout layout;
   const bool quantized;
   Var x, y, bias;
-  Var scratch; // a q8 block of each row of a tile as f32
+  Var scratch;   // a q8 block of each row of a tile as f32
+  Var panelSums; // with an epilogue: of each row of a tile
 };
 
 void MatmulEmitter::emit() {
@@ -80,6 +83,7 @@ void MatmulEmitter::emit() {
   Tiles tiles = tilesFor(b.target);
   tiles.block.rows = std::min(tiles.block.rows, desc.maxRows);
   if (quantized) scratch = b.stack(tiles.block.rows * kActivationBlock * 4);
+  if (matmul::hasEpilogue(desc)) panelSums = b.stack(tiles.block.rows * kPanel * 4);
   Var whole = rows - rows % tiles.block.rows;
   b.loop(field(b.i64(), offsetof(llmc_matmul_args, begin)), field(b.i64(), offsetof(llmc_matmul_args, end)), 1,
          [&](Var panel) {
@@ -94,6 +98,8 @@ void MatmulEmitter::emitRows(const Tile &tile, Var panel, Var column, Var begin,
   b.loop(begin, end, tile.rows, [&](Var row) {
     b.loop(0, kPanel / kLanes, tile.lines,
            [&](Var line) { emitTile(tile, {panel, row, line, column + line * kLanes}); });
+    for (int64_t r = 0; panelSums.value && r < tile.rows; ++r)
+      finishPanel(b, desc, panelSums + r * kPanel * 4, bias, y + (row + r) * desc.yStride, column / kPanel);
   });
 }
 
@@ -235,6 +241,10 @@ void MatmulEmitter::storeTile(const Tile &tile, const Place &place, Vars sums) {
   for (int64_t r = 0; r < tile.rows; ++r)
     for (int64_t l = 0; l < tile.lines; ++l) {
       Var sum = sums[r * tile.lines + l], bytes = (place.column + l * kLanes) * 4;
+      if (panelSums.value) {
+        b.store(sum, panelSums + r * kPanel * 4 + (place.line + l) * kLanes * 4);
+        continue;
+      }
       Var out = y + (place.row + r) * desc.yStride + bytes;
       if (desc.bias) sum = sum + b.load(b.lanes(b.f32()), bias + bytes);
       if (desc.accumulate) sum = sum + b.load(b.lanes(b.f32()), out);
@@ -246,8 +256,7 @@ Refusal refuse(const MatmulDesc &desc, const Target &) {
   if (desc.x != RowFormat::F32 && desc.x != RowFormat::Q8)
     return "activations are " + desc.x.name() + ", expected f32 or " + RowFormat::Q8.name();
   if (desc.requantise) return std::string("requantised weights, expected exact group scales");
-  if (desc.activation != Activation::None || desc.glu || desc.y != RowFormat::F32)
-    return std::string("found an epilogue, expected bias and accumulate only");
+  if (Refusal reason = matmul::refuseEpilogue(desc)) return reason;
   return refuseFormat(desc.w);
 }
 

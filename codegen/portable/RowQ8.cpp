@@ -3,24 +3,29 @@
 
 namespace llmc::portable {
 
-/// Codes, scale and sums of one block of activations whose halves are `low` and `high`. The largest |x| is found by
-/// its bits, which order as integers, so that infinity and NaN arrive in the scale; the codes are 0 then. A largest |x|
-/// whose 127/max overflows counts as 0.
-static void storeBlock(KernelBuilder &b, int64_t columns, Var out, Var column, Var low, Var high) {
-  Var top = b.asFloat(b.maximum(b.max(b.asInt(b.abs(low)), b.asInt(b.abs(high)))));
+void storeQ8Block(KernelBuilder &b, int64_t columns, Var out, Var column, llvm::ArrayRef<Var> values) {
+  int64_t size = int64_t(values.size()) * kLanes;
+  Var largest = b.asInt(b.abs(values[0]));
+  for (Var v : values.drop_front()) largest = b.max(largest, b.asInt(b.abs(v)));
+  Var top = b.asFloat(b.maximum(largest));
   Var infinity = b.constant(b.f32(), std::numeric_limits<float>::infinity());
   Var inverse = b.constant(b.f32(), 127) / top, isTiny = inverse == infinity;
   Var usable = (Var(0.0) < inverse) & (inverse < infinity);
-  Var block = column / kActivationBlock;
-  Vars sums;
-  for (Var half : {low, high}) {
-    Var codes = b.toInt(b.roundEven(b.select(usable, half * inverse, b.splat(0))), b.i32());
-    b.store(b.truncate(codes, b.i8()), out + column + int64_t(sums.size()) * kLanes);
-    sums.push_back(b.sum(codes));
-    b.store(sums.back(), out + q8HalfSumOffset(columns) + block * 8 + int64_t(sums.size() - 1) * 4);
+  Var block = column / size, sum;
+  for (auto [i, value] : llvm::enumerate(values)) {
+    Var codes = b.toInt(b.roundEven(b.select(usable, value * inverse, b.splat(0))), b.i32());
+    b.store(b.truncate(codes, b.i8()), out + column + int64_t(i) * kLanes);
+    Var sumOfCodes = b.sum(codes);
+    if (size == 32) b.store(sumOfCodes, out + q8HalfSumOffset(columns) + block * 8 + int64_t(i) * 4);
+    sum = i ? sum + sumOfCodes : sumOfCodes;
   }
-  b.store(sums[0] + sums[1], out + q8SumOffset(columns) + block * 4);
-  b.store(b.select(isTiny, 0.0, top / 127.0), out + q8ScaleOffset(columns) + block * 4);
+  b.store(sum, out + q8SumOffset(columns, size) + block * 4);
+  b.store(b.select(isTiny, 0.0, top / 127.0), out + q8ScaleOffset(columns, size) + block * 4);
+}
+
+void padQ8Row(KernelBuilder &b, int64_t columns, int64_t block, int64_t from, Var out) {
+  Vars zeros(block / kLanes, b.splat(0));
+  b.loop(from, q8PaddedK(columns, block), block, [&](Var column) { storeQ8Block(b, columns, out, column, zeros); });
 }
 
 void storeRow(KernelBuilder &b, RowFormat format, int64_t columns, Var out,
@@ -31,12 +36,10 @@ void storeRow(KernelBuilder &b, RowFormat format, int64_t columns, Var out,
   b.columns(columns, kActivationBlock, {}, [&](Var column, int64_t valid, Vars) {
     Var low = value(column, std::min(valid, kLanes));
     Var high = valid > kLanes ? value(column + kLanes, valid - kLanes) : b.splat(0);
-    storeBlock(b, columns, out, column, low, high);
+    storeQ8Block(b, columns, out, column, {low, high});
     return Vars();
   });
-  Var zeros = b.splat(0);
-  b.loop(roundUp(columns, kActivationBlock), q8PaddedK(columns), kActivationBlock,
-         [&](Var column) { storeBlock(b, columns, out, column, zeros, zeros); });
+  padQ8Row(b, columns, kActivationBlock, roundUp(columns, kActivationBlock), out);
 }
 
 } // namespace llmc::portable

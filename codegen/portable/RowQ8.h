@@ -9,4 +9,11 @@ namespace llmc::portable {
 void storeRow(KernelBuilder &b, RowFormat format, int64_t columns, Var out,
               llvm::function_ref<Var(Var column, int64_t valid)> value);
 
+/// One block of a q8 row of `columns` columns at `out`: columns [column, column + 16 * values.size()), 32 or more.
+/// The largest |x| is found by its bits, which order as integers, so that infinity and NaN arrive in the scale; the
+/// codes are 0 then. A largest |x| whose 127/max overflows counts as 0.
+void storeQ8Block(KernelBuilder &b, int64_t columns, Var out, Var column, llvm::ArrayRef<Var> values);
+/// Zeroes the blocks of a q8 row from column `from` to its padded end.
+void padQ8Row(KernelBuilder &b, int64_t columns, int64_t block, int64_t from, Var out);
+
 } // namespace llmc::portable

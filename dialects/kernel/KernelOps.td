@@ -82,10 +82,12 @@ def Kernel_CallOp : Kernel_Op<"call", [MemoryEffects<[MemRead, MemWrite]>]> {
     `logit_rows`: the rows are the wanted logits' rows, not the tokens. `operand_roles` names the argument-structure
     field each input goes to: "x", "w", "bias", "y", "qkv", "rope", "q"; "y" is the buffer that a tied result is in.
     `column_offset` (bytes) is where in each row of the result the call writes; `layer_offset` (bytes) is the layer's
-    part of a KV page.
+    part of a KV page. `replicated`: in steps of few rows every thread computes all rows into a copy of its own, at
+    `private_offset`. Panels become rows where a step is split by rows (LLMC_MODE_ROWS).
   }];
   let arguments = (ins Variadic<AnyType>:$inputs, FlatSymbolRefArrayAttr:$callees, StrArrayAttr:$operand_roles,
-                   Kernel_PartitionAttr:$partition, I64Attr:$units, UnitAttr:$logit_rows, OptionalAttr<I64Attr>:$tied,
+                   Kernel_PartitionAttr:$partition, I64Attr:$units, UnitAttr:$logit_rows, UnitAttr:$replicated,
+                   OptionalAttr<I64Attr>:$private_offset, OptionalAttr<I64Attr>:$tied,
                    DefaultValuedAttr<I64Attr, "0">:$column_offset, DefaultValuedAttr<I64Attr, "0">:$layer_offset,
                    I64Attr:$row_bytes, OptionalAttr<I64Attr>:$offset);
   let results = (outs AnyRankedTensor:$y);
@@ -101,8 +103,15 @@ def Kernel_AllocOp : Kernel_Op<"alloc"> {
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "`row_bytes` $row_bytes (`offset` $offset^)? attr-dict `:` type($y)";
 }
+def Kernel_Mode : I32BitEnumAttr<"Mode", "how a step deals its work to the threads (LLMC_MODE_*)", [
+    I32BitEnumAttrCaseBit<"Few", 0, "few">, I32BitEnumAttrCaseBit<"Tiles", 1, "tiles">,
+    I32BitEnumAttrCaseBit<"Rows", 2, "rows">]> {
+  let cppNamespace = "::llmc::kernel"; let genSpecializedAttr = 0;
+}
+def Kernel_ModeAttr : EnumAttr<Kernel_Dialect, Kernel_Mode, "mode"> { let assemblyFormat = "$value"; }
 def Kernel_BarrierOp : Kernel_Op<"barrier", [MemoryEffects<[MemRead, MemWrite]>]> {
-  let summary = "all threads of the step arrive before any goes on";
-  let assemblyFormat = "attr-dict";
+  let summary = "in steps of these modes, all threads arrive before any goes on";
+  let arguments = (ins Kernel_ModeAttr:$modes);
+  let assemblyFormat = "$modes attr-dict";
 }
 #endif

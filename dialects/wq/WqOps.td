@@ -182,8 +182,13 @@ def Wq_DecodeOp : Wq_Op<"decode", [Pure]> {
 }
 def Wq_ConcatOp : Wq_Op<"concat", [Pure]> {
   let summary = "weights one above the other, along N";
-  let description = "[N1, K], [N2, K], ... of one element type -> [N1+N2+..., K]; vectors likewise.";
-  let arguments = (ins Variadic<AnyRankedTensor>:$parts);
+  let description = [{
+    [N1, K], [N2, K], ... of one element type -> [N1+N2+..., K]; vectors likewise.
+    With `interleave` = B > 0 the P parts have N rows each and take turns, B rows at a time: row (c*P + p)*B + i of the
+    result is row c*B + i of part p, or a row of zeros from N on: [P * (N rounded up to B), K]. Encoded weights must
+    have whole turns. 32 puts gate and up into the two halves of each panel, where the GLU epilogue wants them.
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$parts, DefaultValuedAttr<I64Attr, "0">:$interleave);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$parts attr-dict `:` type($parts) `->` type($y)";
   let hasVerifier = 1;

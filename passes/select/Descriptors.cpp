@@ -9,18 +9,12 @@ static constexpr const char *kRowwiseNames[] = {"RmsNorm", "Glu",        "Quanti
 
 llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 
-/// Of a class of row counts that does not straddle LLMC_FEW_ROWS (or whose formats are the same).
-static RowFormat formatFor(int64_t maxRows, wq::RowFormatAttr few, wq::RowFormatAttr many) {
-  return toRowFormat(maxRows <= LLMC_FEW_ROWS ? few : many);
-}
-
 MatmulDesc toDesc(kernel::MatmulAttr a, int64_t minRows, int64_t maxRows) {
   MatmulDesc d;
   d.n = a.getN(), d.k = a.getK(), d.w = toWeightFormat(a.getW());
-  d.x = formatFor(maxRows, a.getXFew(), a.getXMany());
+  d.x = xFormat(a, maxRows), d.xStride = xStride(a, maxRows);
   d.bias = a.getBias(), d.accumulate = a.getAccumulate();
   d.minRows = minRows, d.maxRows = maxRows, d.yStride = a.getYStride();
-  d.xStride = d.x == RowFormat::F32 ? a.getXStride() : rowStride(d.x, d.k);
   return d;
 }
 
@@ -28,7 +22,7 @@ RowwiseDesc toDesc(kernel::RowwiseAttr a, int64_t maxRows) {
   RowwiseDesc d;
   const auto *name = llvm::find(kRowwiseNames, a.getOp());
   d.op = RowwiseOp(name - std::begin(kRowwiseNames));
-  d.columns = a.getColumns(), d.out = formatFor(maxRows, a.getOutFew(), a.getOutMany());
+  d.columns = a.getColumns(), d.out = toRowFormat(maxRows <= LLMC_FEW_ROWS ? a.getOutFew() : a.getOutMany());
   d.xStride = a.getXStride(), d.yStride = d.out == RowFormat::F32 ? a.getYStride() : rowStride(d.out, d.columns);
   d.epsilon = a.getEpsilon(), d.activation = Activation(a.getActivation());
   if (a.getW()) d.w = toWeightFormat(a.getW());

@@ -225,8 +225,9 @@ private:
   kernel::CallOp call(Location loc, RankedTensorType type, ValueRange inputs, ArrayRef<StringRef> roles,
                       ArrayAttr callees, kernel::Partition partition, int64_t units, bool logitRows) {
     auto c = kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition,
-                                    units, logitRows, /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0,
-                                    strideOf(type), /*offset=*/IntegerAttr());
+                                    units, logitRows, /*replicated=*/false, /*private_offset=*/IntegerAttr(),
+                                    /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0, strideOf(type),
+                                    /*offset=*/IntegerAttr());
     return c;
   }
   void replace(Operation *op, kernel::CallOp c) { op->getResult(0).replaceAllUsesWith(c.getY()); }

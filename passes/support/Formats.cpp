@@ -1,4 +1,5 @@
 #include "passes/support/Formats.h"
+#include "llmc_kernel.h"
 
 using namespace mlir;
 
@@ -33,6 +34,15 @@ RowFormat fewRows(RankedTensorType rows) {
 RowFormat manyRows(RankedTensorType rows) {
   auto type = dyn_cast<wq::RowsType>(rows.getElementType());
   return type ? toRowFormat(type.getMany()) : RowFormat::F32;
+}
+
+RowFormat xFormat(kernel::MatmulAttr attr, int64_t maxRows) {
+  return toRowFormat(maxRows <= LLMC_FEW_ROWS ? attr.getXFew() : attr.getXMany());
+}
+
+int64_t xStride(kernel::MatmulAttr attr, int64_t maxRows) {
+  RowFormat x = xFormat(attr, maxRows);
+  return x == RowFormat::F32 ? attr.getXStride() : rowStride(x, attr.getK());
 }
 
 wq::RowFormatAttr toAttr(MLIRContext *context, RowFormat format) {

@@ -11,6 +11,7 @@ inline constexpr llvm::StringLiteral kPack = "pack";             // name of the 
 inline constexpr llvm::StringLiteral kArenaRowBytes = "kernel.arena_row_bytes",
                                      kLogitArenaRowBytes = "kernel.logit_arena_row_bytes",
                                      kLogitsOffset = "kernel.logits_offset", kLogitsStride = "kernel.logits_stride",
+                                     kPrivateBytes = "kernel.private_bytes", kMatmulCalls = "kernel.matmul_calls",
                                      kPageBytes = "kernel.page_bytes", kWeightBytes = "wq.weight_bytes",
                                      kKvBits = "kernel.kv_bits", kTarget = "kernel.target";
 } // namespace llmc

@@ -27,6 +27,9 @@ public:
   /// y of the first `rows` rows by a kernel, called once for each pair begin, end of `ranges`. Each operand ends at a
   /// guard page; what lies between the rows of y must not change.
   std::vector<float> run(llmc_kernel_fn kernel, int64_t rows, const std::vector<int64_t> &ranges) const;
+  /// Arguments of a call on all panels and rows; `x` is rows() or a copy.
+  llmc_matmul_args call(const char *x, float *y) const;
+  const std::vector<char> &rows() const { return x; }
   /// How far element i of y may be from the reference: two sums of k products in f32, each rounded k times.
   float bound(int64_t i) const;
 
@@ -37,7 +40,6 @@ private:
   void makeX(int64_t rows, Kind kind);
   uint32_t random() { return state = state * 1664525u + 1013904223u, state >> 8; }
   uint32_t scaleBits(ScaleType type, Kind kind);
-  llmc_matmul_args call(const char *x, float *y) const;
   void fillY(char *y, int64_t rows) const;
 
   MatmulDesc desc;

@@ -1,6 +1,7 @@
 # The Xbyak emitters of the matmul family, run on this machine and compared with the scalar reference; the packing.
 add_executable(llmc_matmul_test
   ${CMAKE_CURRENT_LIST_DIR}/MatmulCase.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/MatmulEpilogueTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/MatmulTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../../compiler/NativeTarget.cpp
 )

@@ -71,6 +71,20 @@ TEST_F(Eval, EmbedLinearSelect) {
   EXPECT_TRUE(step({1}, {0}, {1}).empty());
 }
 
+/// Turns of 2 rows: a0 a1 b0 b1 a2 0 b2 0.
+TEST_F(Eval, InterleavedConcat) {
+  load("llm.weight @a : tensor<3x1xf32> [" + floats({1, 2, 3}) + "]\nllm.weight @b : tensor<3x1xf32> [" +
+           floats({10, 20, 30}) + "]\nllm.weight @e : tensor<1x1xf32> [" + floats({2}) + "]",
+       R"(%a = llm.get_weight @a : tensor<3x1xf32>
+          %b = llm.get_weight @b : tensor<3x1xf32>
+          %e = llm.get_weight @e : tensor<1x1xf32>
+          %w = wq.concat %a, %b {interleave = 2 : i64} : tensor<3x1xf32>, tensor<3x1xf32> -> tensor<8x1xf32>
+          %x = llm.embed %t, %e : tensor<1x1xf32> -> tensor<?x1xf32>
+          %y = wq.linear %x, %w : tensor<?x1xf32>, tensor<8x1xf32> -> tensor<?x8xf32>)",
+       "tensor<?x8xf32>");
+  EXPECT_EQ(step({0}, {0}), (std::vector<float>{2, 4, 20, 40, 6, 0, 60, 0}));
+}
+
 TEST_F(Eval, NormAndActivations) {
   load("llm.weight @e : tensor<2x2xf32> [" + floats({3, 4, -1, 2}) + "]\n" + "llm.weight @n : tensor<2xf32> [" +
            floats({1, 2}) + "]",

@@ -1,3 +1,4 @@
+#include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Reference.h"
 #include "tools/llmc-kernel/Case.h"
@@ -28,6 +29,7 @@ public:
     kernel(&args);
     args.y = expected.as<float>();
     referenceMatmul(d, &args);
+    if (d.y.isQ8()) return checkQ8(expected);
     // Two sums of k products, each rounded k times, against the largest result: those of all products are larger.
     double scale = magnitude(expected, rows, d.yStride, d.n);
     return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale, 2 * double(d.k) * 0x1p-24};
@@ -41,6 +43,20 @@ public:
   double operations() const override { return 2.0 * double(rows) * double(d.n) * double(d.k); }
 
 private:
+  /// Values that differ in their last bits may differ by a code.
+  Deviation checkQ8(const Buffer &expected) const {
+    int64_t columns = matmul::outputColumns(d);
+    Buffer values(rows * columns * 4), wanted(rows * columns * 4);
+    for (int64_t r = 0; r < rows; ++r)
+      for (auto [from, to] : {std::pair(&y, &values), std::pair(&expected, &wanted)}) {
+        Q8Row row(from->as(r * d.yStride), columns);
+        for (int64_t c = 0; c < columns; ++c)
+          to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / kActivationBlock];
+      }
+    double scale = magnitude(wanted, rows, columns * 4, columns);
+    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127};
+  }
+
   static constexpr int64_t kUncachedBytes = int64_t(512) << 20;
   int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
   llmc_matmul_args arguments(int64_t copy) const {
@@ -71,6 +87,11 @@ template <> std::vector<MatmulDesc> descriptors<MatmulDesc>(const Shape &shape) 
       d.xStride = rowStride(x, shape.k), d.yStride = rowStride(RowFormat::F32, roundUp(shape.n, kPanel));
       all.push_back(d);
     }
+  for (MatmulDesc d : std::vector(all)) { // the richest epilogue
+    d.activation = Activation::Silu, d.glu = true, d.y = RowFormat::Q8;
+    d.yStride = rowStride(d.y, matmul::outputColumns(d));
+    all.push_back(d);
+  }
   return all;
 }
 
@@ -80,7 +101,7 @@ std::unique_ptr<Case> makeCase(const MatmulDesc &desc, const Shape &shape, bool 
 
 std::string describe(const MatmulDesc &d) {
   return d.w.name() + (d.x == RowFormat::Q8 ? " x q8, " : " x f32, ") + std::to_string(d.n) + " x " +
-         std::to_string(d.k);
+         std::to_string(d.k) + (matmul::hasEpilogue(d) ? ", silu glu to " + d.y.name() : "");
 }
 
 } // namespace llmc::tool

@@ -1,4 +1,5 @@
 target_sources(llmc_codegen PRIVATE
+  kernels/matmul/Epilogue.cpp
   kernels/matmul/Float.cpp
   kernels/matmul/IntF32.cpp
   kernels/matmul/IntQ8Avx2.cpp

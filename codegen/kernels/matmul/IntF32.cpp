@@ -21,7 +21,7 @@ public:
 
   void emit() {
     int stack = int(kMaxRows + 1) * kPanel * 4 + 64; // sums, zeros, sums of x
-    emitPanels(a, desc, isa.avx512 ? kMaxRows : 4, stack, [&](int count) { rowBlock(count); });
+    emitPanels(a, desc, isa.avx512 ? kMaxRows : 4, stack, [&](int count) { rowBlock(count); }, isa);
   }
 
 private:

@@ -23,7 +23,7 @@ public:
       : a(a), desc(desc), f(desc.w), distance(prefetchDistance(desc, target)) {}
 
   void emit() {
-    emitPanels(a, desc, kRowBlock, (kRowBlock + 1) * kPanel * 4, [&](int count) { rowBlock(count); });
+    emitPanels(a, desc, kRowBlock, (kRowBlock + 1) * kPanel * 4, [&](int count) { rowBlock(count); }, kIsa);
   }
 
 private:

@@ -18,7 +18,7 @@ public:
       : a(a), desc(desc), f(desc.w), distance(prefetchDistance(desc, target)) {}
 
   void emit() {
-    emitPanels(a, desc, kRowBlock, (kRowBlock + 1) * kPanel * 4, [&](int rows) { rowBlock(rows); });
+    emitPanels(a, desc, kRowBlock, (kRowBlock + 1) * kPanel * 4, [&](int rows) { rowBlock(rows); }, kIsa);
   }
 
 private:

@@ -38,10 +38,13 @@ struct Gpr {
 /// Emits frame, panels and row blocks:
 ///   for panel in [begin, end): for row block of `rowBlock` rows, then the rest: body(rows of the block)
 /// with g.{panel,bias,x,y} set; body keeps these and all registers above g.w. `stackBytes` are at rsp, 64-byte aligned.
-/// Only row counts that desc.minRows..maxRows can lead to are emitted.
-void emitPanels(Assembler &a, const MatmulDesc &desc, int rowBlock, int stackBytes, llvm::function_ref<void(int)> body);
+/// Only row counts that desc.minRows..maxRows can lead to are emitted. With an epilogue (Epilogue.h) g.y is a tile of
+/// the stack, and code of `isa` finishes the row block behind body: no vector register lives on to the next body.
+void emitPanels(Assembler &a, const MatmulDesc &desc, int rowBlock, int stackBytes, llvm::function_ref<void(int)> body,
+                Isa isa = {false});
 
-/// y[row][vector] = sum (+ bias) (+ y), for vector number `vector` of the panel. Overwrites `sum`.
+/// y[row][vector] = sum (+ bias) (+ y), for vector number `vector` of the panel. Overwrites `sum`. With an epilogue:
+/// the sum to the tile.
 void storeSum(Assembler &a, const MatmulDesc &desc, Isa isa, const Xbyak::Xmm &sum, int row, int vector);
 
 /// How far ahead the weights are prefetched: the target's distance where they are read once, else 0 (a large batch

@@ -1,4 +1,5 @@
 // The rows of the matmul family: which weights, activations and row counts each serves, on which ISA, at what cost.
+#include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Loops.h"
 #include "codegen/portable/Portable.h"
 #include <algorithm>
@@ -52,8 +53,7 @@ template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDe
     return std::string("weights are ") + kinds[unsigned(d.w.kind)] + ", expected " + kinds[unsigned(kind)];
   if (d.x != x) return "activations are " + d.x.name() + ", expected " + x.name();
   if (d.requantise) return std::string("requantised weights, expected exact group scales");
-  if (d.activation != Activation::None || d.glu || d.y != RowFormat::F32)
-    return std::string("found an epilogue, expected bias and accumulate only");
+  if (Refusal reason = refuseEpilogue(d)) return reason;
   if (Refusal reason = refuseRows(d, rows)) return reason;
   if (kind == I4 || kind == I8)
     if (d.w.group < 1 || d.k < 1) return "group size (" + number(d.w.group) + ") or k (" + number(d.k) + ") below 1";

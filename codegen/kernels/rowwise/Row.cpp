@@ -1,7 +1,7 @@
 #include "codegen/kernels/rowwise/Row.h"
+#include "codegen/kernels/rowwise/QuantizeBlock.h"
 #include "llmc_kernel.h"
 #include <cstddef>
-#include <cstring>
 
 namespace llmc {
 using namespace Xbyak;
@@ -55,99 +55,17 @@ void Row::write(int n) {
     if (int active = lanes(i, n)) v.store(a.rdx + a.rcx * 4 + 4 * i * v.count, i, active);
 }
 
-// Registers of the quantiser; none is the tail mask (15).
-constexpr uint32_t kInfinity = 0x7f800000;
-enum { kMax = 4, kTemp = 5, kUsable = 6, kInverse = 7, kSums = 8 };
-
 void Row::writeQ8(int n) {
   for (int i = 0; i < vectors(); ++i) v.keep(i, lanes(i, n));
-  Xmm max = Lanes::xmm(kMax), temp = Lanes::xmm(kTemp), usable = Lanes::xmm(kUsable), inverse = Lanes::xmm(kInverse);
-  for (int i = 0; i < vectors(); ++i) {
-    a.vandps(v.reg(i ? kTemp : kMax), v.reg(i), v.constantBits(0x7fffffff));
-    if (i) a.vpmaxsd(v.reg(kMax), v.reg(kMax), v.reg(kTemp));
-  }
-  v.maxBits(kMax, kTemp);
   a.mov(a.rax, a.rcx);
   a.shr(a.rax, 3); // 4 bytes per block of 32 columns
-  a.vmovss(inverse, v.scalar(127.0f));
-  a.vdivss(inverse, inverse, max);
-  a.vdivss(max, max, v.scalar(127.0f));
-  // max too small for its inverse: scale 0. max not finite: the scale is not either, and spoils what is computed from
-  // it.
-  a.vmovd(temp, a.ptr[a.rip + a.constant32(kInfinity)]);
-  a.vcmpneqps(usable, inverse, temp);
-  a.vandps(max, max, usable);
-  a.vmovss(a.ptr[a.rdx + a.rax + int(q8ScaleOffset(d.columns))], max);
-  // usable: 0 < inverse < infinity, as integers; all other codes are 0
-  a.vpcmpgtd(usable, temp, inverse);
-  v.zero(kTemp);
-  a.vpcmpgtd(temp, inverse, temp);
-  a.vandps(usable, usable, temp);
-  a.vbroadcastss(v.reg(kUsable), usable);
-  a.vbroadcastss(v.reg(kInverse), inverse);
-  for (int i = 0; i < vectors(); ++i) {
-    a.vmulps(v.reg(i), v.reg(i), v.reg(kInverse));
-    a.vcvtps2dq(v.reg(i), v.reg(i));
-    a.vandps(v.reg(i), v.reg(i), v.reg(kUsable));
-  }
-  codesAndSums();
-}
-
-/// Vectors 0.. hold 32 codes as i32: stores them as s8, with the sums of both halves and of all.
-void Row::codesAndSums() {
-  Ymm codes = Lanes::ymm(kMax), temp = Lanes::ymm(kTemp);
-  Xmm low = Lanes::xmm(kSums), high = Lanes::xmm(kTemp);
-  if (v.avx512) {
-    a.vpmovsdb(Xmm(kMax), Zmm(0));
-    a.vpmovsdb(Xmm(kTemp), Zmm(1));
-    a.vinserti128(codes, codes, Xmm(kTemp), 1);
-  } else {
-    static constexpr uint8_t kOrder[32] = {0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0,
-                                           2, 0, 0, 0, 6, 0, 0, 0, 3, 0, 0, 0, 7, 0, 0, 0};
-    a.vpackssdw(Ymm(0), Ymm(0), Ymm(1));
-    a.vpackssdw(Ymm(2), Ymm(2), Ymm(3));
-    a.vpacksswb(Ymm(0), Ymm(0), Ymm(2)); // dwords 0 2 4 6 | 1 3 5 7 of the 32 codes
-    a.vmovups(codes, a.ptr[a.rip + a.constantBytes(kOrder)]);
-    a.vpermd(codes, codes, Ymm(0));
-  }
-  a.vmovups(a.ptr[a.rdx + a.rcx], codes);
-  // vpsadbw adds 8 unsigned bytes: of code + 128.
-  uint8_t bias[32];
-  std::fill_n(bias, 32, 0x80);
-  v.zero(kTemp);
-  a.vpxor(Ymm(kSums), codes, a.ptr[a.rip + a.constantBytes(bias)]);
-  a.vpsadbw(Ymm(kSums), Ymm(kSums), temp);
-  a.vpshufd(temp, Ymm(kSums), 0x4e);
-  a.vpaddd(Ymm(kSums), Ymm(kSums), temp);
-  a.vextracti128(high, Ymm(kSums), 1);
-  a.vpunpckldq(low, low, high);
-  constexpr uint32_t kTwice = 16 * 128;
-  uint8_t biases[16];
-  for (int i = 0; i < 4; ++i) memcpy(biases + 4 * i, &kTwice, 4);
-  a.vpsubd(low, low, a.ptr[a.rip + a.constantBytes(biases)]);
-  a.vmovq(a.ptr[a.rdx + a.rax * 2 + int(q8HalfSumOffset(d.columns))], low);
-  a.vpshufd(high, low, 0xb1);
-  a.vpaddd(low, low, high);
-  a.vmovd(a.ptr[a.rdx + a.rax + int(q8SumOffset(d.columns))], low);
+  quantizeBlock(v, kActivationBlock,
+                {a.rdx + a.rcx, a.rdx + a.rax + int(q8ScaleOffset(d.columns)),
+                 a.rdx + a.rax + int(q8SumOffset(d.columns)), a.rdx + a.rax * 2 + int(q8HalfSumOffset(d.columns))});
 }
 
 void Row::padQ8() {
-  if (d.out != RowFormat::Q8) return;
-  int64_t written = roundUp(d.columns, kActivationBlock), rest = q8PaddedK(d.columns) - written;
-  if (!rest) return;
-  v.zero(0);
-  int64_t block = written / kActivationBlock, blocks = rest / kActivationBlock;
-  zeroBytes(written, rest);
-  zeroBytes(q8ScaleOffset(d.columns) + 4 * block, 4 * blocks);
-  zeroBytes(q8SumOffset(d.columns) + 4 * block, 4 * blocks);
-  zeroBytes(q8HalfSumOffset(d.columns) + 8 * block, 8 * blocks);
-}
-
-/// Bytes of the y row, a multiple of 4, from vector 0, which is 0.
-void Row::zeroBytes(int64_t offset, int64_t bytes) {
-  for (; bytes >= 32; offset += 32, bytes -= 32) a.vmovups(a.ptr[a.rdx + int(offset)], Ymm(0));
-  for (; bytes >= 8; offset += 8, bytes -= 8) a.vmovq(a.ptr[a.rdx + int(offset)], Xmm(0));
-  if (bytes) a.vmovd(a.ptr[a.rdx + int(offset)], Xmm(0));
+  if (d.out == RowFormat::Q8) padQ8Row(v, d.columns, kActivationBlock, roundUp(d.columns, kActivationBlock), a.rdx);
 }
 
 static const char *opName(RowwiseOp op) {

@@ -33,8 +33,6 @@ public:
 
 private:
   void writeQ8(int n);
-  void codesAndSums();
-  void zeroBytes(int64_t offset, int64_t bytes);
 };
 
 /// What every row refuses: another op, a stride or size that the emitted displacements cannot hold.
