@@ -6,20 +6,21 @@ namespace {
 constexpr int kRounds = 9; // to tell ways apart that differ by a few percent
 }
 
-llvm::Expected<std::unique_ptr<RoofProbe>> RoofProbe::create(int64_t threads) {
+llvm::Expected<std::unique_ptr<RoofProbe>> RoofProbe::create(int64_t threads, Features features) {
   std::unique_ptr<RoofProbe> probe(new RoofProbe(threads));
   if (!probe->memory)
     return llvm::createStringError("bandwidth probe: found no memory for " + std::to_string(ReadProbe::kBytes) +
                                    " bytes");
   probe->memory.choose(probe->team, kRounds);
-  if (llvm::Error error = probe->choosePeaks()) return std::move(error);
+  if (llvm::Error error = probe->choosePeaks(features)) return std::move(error);
   return probe;
 }
 
-llvm::Error RoofProbe::choosePeaks() {
+llvm::Error RoofProbe::choosePeaks(Features features) {
   double rates[kKinds] = {};
   for (const Peak &peak : allPeaks()) {
-    if (hostArch() != Arch::X86_64 || !usableFeatures().contains(peak.needs)) continue;
+    bool runs = hostArch() == Arch::X86_64 && usableFeatures().contains(peak.needs);
+    if (!runs || !features.contains(peak.needs)) continue;
     llvm::Expected<PeakProbe> probe = PeakProbe::create(peak);
     if (!probe) return probe.takeError();
     std::vector<double> all;

@@ -18,8 +18,11 @@ struct Roof {
 /// Memory and the best peak of each kind, in slices that are short against what they are compared to.
 class RoofProbe {
 public:
-  /// Takes kBytes of memory, and a few hundred slices to find the best ways.
-  static llvm::Expected<std::unique_ptr<RoofProbe>> create(int64_t threads);
+  /// Takes ReadProbe::kBytes of memory, and a few hundred slices to find the best ways. Peaks are those of instructions
+  /// that need no more than `features`.
+  static llvm::Expected<std::unique_ptr<RoofProbe>> create(int64_t threads, Features features = usableFeatures());
+  /// The threads, for what is measured in turn.
+  Team &threads() { return team; }
   Roof sample();
   /// Memory that it holds resident.
   uint64_t bytes() const { return memory.bytes(); }
@@ -28,7 +31,7 @@ public:
 
 private:
   explicit RoofProbe(int64_t threads) : team(threads) {}
-  llvm::Error choosePeaks();
+  llvm::Error choosePeaks(Features features);
   Team team;
   ReadProbe memory;
   std::optional<PeakProbe> best[kKinds];
