@@ -52,8 +52,9 @@ def FuseQkv : Pass<"llmc-fuse-qkv", "mlir::func::FuncOp"> {
 def FuseGateUp : Pass<"llmc-fuse-gate-up", "mlir::func::FuncOp"> {
   let summary = "one linear for the gate and up projections";
   let description = [{
-    Needs llm.gated_mul. Leaves llm.glu of one wq.linear of the concatenated weights; or, refused (remark: not two
-    linears, another use, inputs or schemes differ), llm.glu of llm.concat_columns.
+    Needs llm.gated_mul. Leaves llm.glu_linear of the weights in turns of 32 rows; where the width is not a multiple of
+    32, llm.glu of one wq.linear of the concatenated weights; or, refused (remark: not two linears, another use, inputs
+    or schemes differ), llm.glu of llm.concat_columns.
   }];
   let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
 }
@@ -81,7 +82,8 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
 def FuseNormIntoLinear : Pass<"llmc-fuse-norm-into-linear", "mlir::func::FuncOp"> {
   let summary = "norms and GLUs write the rows that their linears read";
   let description = [{
-    Needs wq.quantize_rows of llm.rms_norm or llm.glu. Leaves the norm or GLU with a result of !wq.rows.
+    Needs wq.quantize_rows of llm.rms_norm, llm.glu or llm.glu_linear. Leaves them with a result of !wq.rows. A
+    llm.glu_linear writes q8 rows in blocks of 32 only: what it does not write remains wq.quantize_rows, of its f32 rows.
     Refuses (remark): the f32 rows have another use.
   }];
 }

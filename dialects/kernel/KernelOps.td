@@ -30,7 +30,9 @@ def Kernel_MatmulAttr : Kernel_Descriptor<"Matmul", "matmul"> {
   let parameters = (ins "int64_t":$n, "int64_t":$k, "::llmc::wq::SchemeAttr":$w,
                     Kernel_Rows:$x_few, Kernel_Rows:$x_many,
                     DefaultValuedParameter<"bool", "false">:$bias,
-                    DefaultValuedParameter<"bool", "false">:$accumulate, "int64_t":$x_stride, "int64_t":$y_stride);
+                    DefaultValuedParameter<"bool", "false">:$accumulate,
+                    DefaultValuedParameter<"int64_t", "0">:$activation, DefaultValuedParameter<"bool", "false">:$glu,
+                    Kernel_Rows:$y_few, Kernel_Rows:$y_many, "int64_t":$x_stride, "int64_t":$y_stride);
 }
 def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
   let parameters = (ins StringRefParameter<"the op's name in codegen">:$op, "int64_t":$columns,
@@ -83,10 +85,11 @@ def Kernel_CallOp : Kernel_Op<"call", [MemoryEffects<[MemRead, MemWrite]>]> {
     field each input goes to: "x", "w", "bias", "y", "qkv", "rope", "q"; "y" is the buffer that a tied result is in.
     `column_offset` (bytes) is where in each row of the result the call writes; `layer_offset` (bytes) is the layer's
     part of a KV page. `replicated`: in steps of few rows every thread computes all rows into a copy of its own, at
-    `private_offset`. Panels become rows where a step is split by rows (LLMC_MODE_ROWS).
+    `private_offset`. `many`: nothing runs in steps of few rows. Panels become rows where a step is split by rows (LLMC_MODE_ROWS).
   }];
   let arguments = (ins Variadic<AnyType>:$inputs, FlatSymbolRefArrayAttr:$callees, StrArrayAttr:$operand_roles,
                    Kernel_PartitionAttr:$partition, I64Attr:$units, UnitAttr:$logit_rows, UnitAttr:$replicated,
+                   UnitAttr:$many,
                    OptionalAttr<I64Attr>:$private_offset, OptionalAttr<I64Attr>:$tied,
                    DefaultValuedAttr<I64Attr, "0">:$column_offset, DefaultValuedAttr<I64Attr, "0">:$layer_offset,
                    I64Attr:$row_bytes, OptionalAttr<I64Attr>:$offset);
@@ -96,6 +99,12 @@ def Kernel_CallOp : Kernel_Op<"call", [MemoryEffects<[MemRead, MemWrite]>]> {
     (`offset` $offset^)? attr-dict `:` functional-type($inputs, $y)
   }];
   let hasVerifier = 1;
+}
+def Kernel_ByRowsOp : Kernel_Op<"by_rows", [Pure]> {
+  let summary = "the value `few` in steps of few rows (LLMC_FEW_ROWS), else `many`";
+  let arguments = (ins AnyRankedTensor:$few, AnyRankedTensor:$many);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$few `,` $many attr-dict `:` type($few) `,` type($many) `->` type($y)";
 }
 def Kernel_AllocOp : Kernel_Op<"alloc"> {
   let summary = "a buffer that several calls write parts of";

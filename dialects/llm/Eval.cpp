@@ -133,6 +133,10 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       })
       .Case<GatedMulOp>([&](auto op) { return gatedMul(tensor(op.getGate()), tensor(op.getUp()), op.getActivation()); })
       .Case<GluOp>([&](auto op) { return glu(tensor(op.getX()), op.getActivation()); })
+      .Case<GluLinearOp>([&](auto op) {
+        Tensor both = linear(tensor(op.getX()), tensor(op.getW()), optionalTensor(op.getBias()), nullptr);
+        return gluInTurns(both, op.getActivation());
+      })
       .Case<AddOp>([&](auto op) { return add(tensor(op.getA()), tensor(op.getB())); })
       // Its result type says how the rows are rounded, which step() does for every op.
       .Case<wq::QuantizeRowsOp>([&](auto op) { return tensor(op.getX()); })

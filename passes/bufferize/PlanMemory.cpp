@@ -56,7 +56,8 @@ private:
     DenseMap<Value, int64_t> overwritten; // value -> where a tied call replaced it
     for (Operation &op : getOperation().front()) {
       ++position;
-      for (Value operand : op.getOperands()) {
+      if (isa<kernel::ByRowsOp>(op)) continue; // reads nothing; its readers do
+      for (Value operand : readBy(op)) {
         if (auto at = overwritten.find(operand); at != overwritten.end())
           return op.emitError("reads a value that an earlier call overwrote in place");
         if (Buffer *buffer = bufferOf.lookup(operand)) buffer->last = position;
@@ -78,6 +79,17 @@ private:
       overwritten[input] = position;
     }
     return success();
+  }
+
+  /// Operands, and both of a kernel.by_rows.
+  static SmallVector<Value> readBy(Operation &op) {
+    SmallVector<Value> values;
+    for (Value operand : op.getOperands())
+      if (auto pick = operand.getDefiningOp<kernel::ByRowsOp>())
+        values.append({pick.getFew(), pick.getMany()});
+      else
+        values.push_back(operand);
+    return values;
   }
 
   void add(Operation *op, Value value, int64_t rowBytes, bool logitRows, int64_t position) {

@@ -83,7 +83,7 @@ struct LowerToLlvm : impl::LowerToLlvmBase<LowerToLlvm> {
         if (failed(lowerCall(call))) return signalPassFailure();
       } else if (auto meet = dyn_cast<kernel::BarrierOp>(op)) {
         lowerBarrier(meet);
-      } else if (!isa<wq::GetPackedOp, kernel::AllocOp, func::ReturnOp>(op)) {
+      } else if (!isa<wq::GetPackedOp, kernel::AllocOp, kernel::ByRowsOp, func::ReturnOp>(op)) {
         op.emitError("expects kernel calls only: run select-kernels first");
         return signalPassFailure();
       }
@@ -170,6 +170,7 @@ private:
 
     Block *work = newBlock(), *done = newBlock();
     Value any = LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::slt, begin, end);
+    if (call.getMany()) any = LLVM::SelectOp::create(*b, *loc, few, falseBit(), any);
     LLVM::CondBrOp::create(*b, *loc, any, work, done);
     b->setInsertionPointToStart(work);
     store(begin, 0), store(end, 8);
@@ -196,7 +197,8 @@ private:
     store(byRows([&](kernel::FuncOp callee) { return constant(xStride(attr(callee), callee.getMaxRows())); }),
           offsetof(llmc_panels, x_stride));
     kernel::MatmulAttr first = attr(callees[0]);
-    store(constant(first.getYStride()), offsetof(llmc_panels, y_stride));
+    store(byRows([&](kernel::FuncOp callee) { return constant(yStride(attr(callee), callee.getMaxRows())); }),
+          offsetof(llmc_panels, y_stride));
     store(constant(call.getUnits()), offsetof(llmc_panels, panels));
     store(constant(toWeightFormat(first.getW()).panelBytes(first.getK())), offsetof(llmc_panels, panel_bytes));
     store(at(claims, constant(matmulCalls++ * kAlign)), offsetof(llmc_panels, claimed));
@@ -281,6 +283,10 @@ private:
       if (auto packed = symbols->lookup<wq::PackedOp>(get.getPacked()))
         return at(weights, constant(packed.getOffset()));
     if (auto call = dyn_cast_or_null<kernel::CallOp>(op); call && call.getOffset()) return addressOfResult(call, 0);
+    if (auto pick = dyn_cast_or_null<kernel::ByRowsOp>(op)) {
+      FailureOr<Value> less = addressOf(pick.getFew()), more = addressOf(pick.getMany());
+      if (succeeded(less) && succeeded(more)) return LLVM::SelectOp::create(*b, *loc, few, *less, *more).getResult();
+    }
     if (auto alloc = dyn_cast_or_null<kernel::AllocOp>(op); alloc && alloc.getOffset())
       return address(false, *alloc.getOffset(), 0);
     return failure();
@@ -299,6 +305,7 @@ private:
   Value at(Value base, Value offset) {
     return LLVM::GEPOp::create(*b, *loc, ptr, IntegerType::get(&getContext(), 8), base, ArrayRef<LLVM::GEPArg>{offset});
   }
+  Value falseBit() { return LLVM::ConstantOp::create(*b, *loc, b->getI1Type(), b->getBoolAttr(false)); }
   Value constant(int64_t value) { return LLVM::ConstantOp::create(*b, *loc, i64, b->getI64IntegerAttr(value)); }
   Value loadField(Type type, int64_t offset) {
     return LLVM::LoadOp::create(*b, *loc, type, at(batch, constant(offset)));

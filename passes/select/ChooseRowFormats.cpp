@@ -1,4 +1,5 @@
 // How the rows that linears read are stored: by compute mode, weight and what the target's kernels take.
+#include "dialects/llm/Llm.h"
 #include "dialects/wq/Wq.h"
 #include "llmc_kernel.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -20,15 +21,18 @@ namespace {
 /// Rows of a typical step of many rows, for costs.
 constexpr int64_t kManyRows = 512;
 
-std::optional<WeightFormat> weightOf(wq::LinearOp linear) {
-  Type element = cast<RankedTensorType>(linear.getW().getType()).getElementType();
+/// wq.linear or llm.glu_linear: x, w, then what else there is.
+bool isLinear(Operation *op) { return isa<wq::LinearOp, llm::GluLinearOp>(op); }
+
+std::optional<WeightFormat> weightOf(Operation *linear) {
+  Type element = cast<RankedTensorType>(linear->getOperand(1).getType()).getElementType();
   if (auto quant = dyn_cast<wq::QuantType>(element)) return toWeightFormat(quant.getScheme());
   if (auto packed = dyn_cast<wq::PackedType>(element)) return toWeightFormat(packed.getScheme());
   return std::nullopt;
 }
 
 /// The output head: a rounding error there reaches the logits as it is, and it reads one row a sequence.
-bool isHead(wq::LinearOp linear) {
+bool isHead(Operation *linear) {
   return llvm::any_of(linear->getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
 }
 
@@ -59,20 +63,22 @@ struct ChooseRowFormats : impl::ChooseRowFormatsBase<ChooseRowFormats> {
     }
     OpBuilder builder(&getContext());
     DenseMap<std::pair<Value, Type>, Value> stored; // lookup only
-    getOperation().walk([&](wq::LinearOp linear) {
-      auto type = cast<RankedTensorType>(linear.getX().getType());
+    getOperation().walk([&](Operation *linear) {
+      if (!isLinear(linear)) return;
+      Value x = linear->getOperand(0);
+      auto type = cast<RankedTensorType>(x.getType());
       std::optional<WeightFormat> w = weightOf(linear);
       if (!w || isHead(linear) || !type.getElementType().isF32()) return;
       RowFormat few = choose(linear, mode.getValue(), *w, true, *found);
       RowFormat many = choose(linear, mode.getValue(), *w, false, *found);
       if (few == RowFormat::F32 && many == RowFormat::F32) return;
       auto rowsType = wq::RowsType::get(&getContext(), format(few), format(many));
-      Value &rows = stored[{linear.getX(), rowsType}];
+      Value &rows = stored[{x, rowsType}];
       if (!rows) {
         builder.setInsertionPoint(linear);
-        rows = wq::QuantizeRowsOp::create(builder, linear.getLoc(), type.clone(rowsType), linear.getX());
+        rows = wq::QuantizeRowsOp::create(builder, linear->getLoc(), type.clone(rowsType), x);
       }
-      linear.getXMutable().assign(rows);
+      linear->setOperand(0, rows);
     });
   }
 
@@ -83,11 +89,11 @@ private:
   }
 
   /// The format whose best kernel costs least; f32 where none of the mode's has a kernel of its own.
-  RowFormat choose(wq::LinearOp linear, StringRef mode, const WeightFormat &w, bool few, const Target &t) {
+  RowFormat choose(Operation *linear, StringRef mode, const WeightFormat &w, bool few, const Target &t) {
     MatmulDesc d;
-    auto shape = cast<RankedTensorType>(linear.getW().getType());
+    auto shape = cast<RankedTensorType>(linear->getOperand(1).getType());
     d.n = shape.getDimSize(0), d.k = shape.getDimSize(1), d.w = w;
-    d.bias = bool(linear.getBias()), d.accumulate = bool(linear.getResidual());
+    if (auto glu = dyn_cast<llm::GluLinearOp>(linear)) d.glu = true, d.activation = Activation(glu.getActivation());
     d.minRows = few ? 1 : kManyRows, d.maxRows = few ? 1 : INT64_MAX;
     d.yStride = rowStride(RowFormat::F32, roundUp(d.n, kPanel));
     RowFormat best = RowFormat::F32;
@@ -102,7 +108,7 @@ private:
       if (best == RowFormat::F32 || cost < bestCost) best = f, bestCost = cost;
     }
     if (best == RowFormat::F32 && !formats.empty())
-      reportRefusal(linear.getLoc(), getArgument(),
+      reportRefusal(linear->getLoc(), getArgument(),
                     "no kernel of " + t.name + " takes " + formats.front().name() + " rows with " + w.name() +
                         " weights; f32 rows are used");
     return best;

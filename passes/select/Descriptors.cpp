@@ -14,7 +14,9 @@ MatmulDesc toDesc(kernel::MatmulAttr a, int64_t minRows, int64_t maxRows) {
   d.n = a.getN(), d.k = a.getK(), d.w = toWeightFormat(a.getW());
   d.x = xFormat(a, maxRows), d.xStride = xStride(a, maxRows);
   d.bias = a.getBias(), d.accumulate = a.getAccumulate();
-  d.minRows = minRows, d.maxRows = maxRows, d.yStride = a.getYStride();
+  d.activation = Activation(a.getActivation()), d.glu = a.getGlu();
+  d.y = yFormat(a, maxRows), d.yStride = yStride(a, maxRows);
+  d.minRows = minRows, d.maxRows = maxRows;
   return d;
 }
 

@@ -68,7 +68,9 @@ private:
   SmallVector<Access> accessesOf(kernel::CallOp call, kernel::Mode mode) {
     SmallVector<Access> accesses;
     bool few = mode == kernel::Mode::Few;
+    if (few && call.getMany()) return accesses;
     auto access = [&](Value value, bool write) {
+      if (auto pick = value.getDefiningOp<kernel::ByRowsOp>()) value = few ? pick.getFew() : pick.getMany();
       auto place = places.find(value);
       if (place == places.end()) return;
       const Place &p = place->second;

@@ -23,7 +23,7 @@ struct ReplicateRows : impl::ReplicateRowsBase<ReplicateRows> {
     for (auto call : getOperation().getOps<kernel::CallOp>()) {
       bool returned = llvm::any_of(call->getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
       call.setReplicated(call.getPartition() == kernel::Partition::Rows && !call.getLogitRows() && !call.getTied() &&
-                         !isWrittenInPlace(call.getY()) && !returned);
+                         !call.getMany() && !isWrittenInPlace(call.getY()) && !returned);
     }
   }
 };

@@ -77,7 +77,7 @@ private:
   LogicalResult lower(Operation *op) {
     return TypeSwitch<Operation *, LogicalResult>(op)
         .Case<llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::GluOp, llm::AddOp, llm::SelectRowsOp,
-              wq::QuantizeRowsOp, wq::LinearOp, llm::AttentionKvOp, llm::ConcatColumnsOp>(
+              wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp, llm::AttentionKvOp, llm::ConcatColumnsOp>(
             [&](auto typed) { return lowerOp(typed); })
         .Case<wq::GetPackedOp, func::ReturnOp, kernel::CallOp, kernel::AllocOp>([](auto) { return success(); })
         .Default([](Operation *other) { return other->emitError("no kernel computes ") << other->getName(); });
@@ -130,10 +130,44 @@ private:
     return rowwise(op, {.op = RowwiseOp::GatherRows}, {op.getX()}, {"x"}, true);
   }
   LogicalResult lowerOp(wq::QuantizeRowsOp op) {
+    if (fewRows(rowsOf(op.getX())) != RowFormat::F32) return quantizeMany(op);
     return rowwise(op, {.op = RowwiseOp::Quantize}, {op.getX()}, {"x"}, onLogitRows(op.getX()));
   }
 
+  /// Of rows that are already as they should be in steps of few rows.
+  LogicalResult quantizeMany(wq::QuantizeRowsOp op) {
+    auto type = rowsOf(op.getX()), wanted = cast<RankedTensorType>(op.getType());
+    if (fewRows(type) != fewRows(wanted) || manyRows(type) != RowFormat::F32 || onLogitRows(op.getX()))
+      return op.emitError("expects rows that are f32, or in the wanted format in steps of few rows");
+    int64_t columns = wanted.getDimSize(1);
+    auto attr = kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(RowwiseOp::Quantize), columns, manyOf(wanted),
+                                         manyOf(wanted), rowStride(RowFormat::F32, roundUp(columns, kPanel)),
+                                         strideOf(wanted), F32(0), 0, {}, F32(1), 0, F32(0), F32(1));
+    FailureOr<ArrayAttr> callees = pick->rowwise(op.getLoc(), attr);
+    if (failed(callees)) return failure();
+    kernel::CallOp many = call(op.getLoc(), wanted, {op.getX()}, {"x"}, *callees, kernel::Partition::Rows, 1, false);
+    many.setMany(true);
+    op.getY().replaceAllUsesWith(
+        kernel::ByRowsOp::create(*builder, op.getLoc(), wanted, op.getX(), many.getY()).getY());
+    return success();
+  }
+
   //===- Matmul ------------------------------------------------------------------===//
+  LogicalResult lowerOp(llm::GluLinearOp op) {
+    auto type = cast<RankedTensorType>(op.getType()), x = rowsOf(op.getX());
+    auto attr = kernel::MatmulAttr::get(&getContext(), 2 * type.getDimSize(1), x.getDimSize(1), schemeOf(op.getW()),
+                                        fewOf(x), manyOf(x), bool(op.getBias()), false, int64_t(op.getActivation()),
+                                        true, fewOf(type), manyOf(type), strideOf(x), strideOf(type));
+    FailureOr<ArrayAttr> callees = pick->matmul(op.getLoc(), attr);
+    if (failed(callees)) return failure();
+    SmallVector<Value> inputs = {op.getX(), op.getW()};
+    SmallVector<StringRef> roles = {"x", "w"};
+    if (op.getBias()) inputs.push_back(op.getBias()), roles.push_back("bias");
+    replace(op, call(op.getLoc(), type, inputs, roles, *callees, kernel::Partition::Panels,
+                     roundUp(2 * type.getDimSize(1), kPanel) / kPanel, onLogitRows(op.getX())));
+    return success();
+  }
+
   LogicalResult lowerOp(wq::LinearOp op) {
     auto type = cast<RankedTensorType>(op.getType());
     Value destination = op.getResidual();
@@ -146,7 +180,7 @@ private:
     }
     auto attr = kernel::MatmulAttr::get(&getContext(), type.getDimSize(1), columnsOf(op.getX()), schemeOf(op.getW()),
                                         fewOf(rowsOf(op.getX())), manyOf(rowsOf(op.getX())), bool(op.getBias()),
-                                        bool(op.getResidual()), strideOf(rowsOf(op.getX())), yStride);
+                                        bool(op.getResidual()), 0, false, {}, {}, strideOf(rowsOf(op.getX())), yStride);
     FailureOr<ArrayAttr> callees = pick->matmul(op.getLoc(), attr);
     if (failed(callees)) return failure();
     SmallVector<Value> inputs = {op.getX(), op.getW()};
@@ -224,10 +258,11 @@ private:
   //===- Building -------------------------------------------------------------------===//
   kernel::CallOp call(Location loc, RankedTensorType type, ValueRange inputs, ArrayRef<StringRef> roles,
                       ArrayAttr callees, kernel::Partition partition, int64_t units, bool logitRows) {
-    auto c = kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition,
-                                    units, logitRows, /*replicated=*/false, /*private_offset=*/IntegerAttr(),
-                                    /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0, strideOf(type),
-                                    /*offset=*/IntegerAttr());
+    auto c =
+        kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition, units,
+                               logitRows, /*replicated=*/false, /*many=*/false, /*private_offset=*/IntegerAttr(),
+                               /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0, strideOf(type),
+                               /*offset=*/IntegerAttr());
     return c;
   }
   void replace(Operation *op, kernel::CallOp c) { op->getResult(0).replaceAllUsesWith(c.getY()); }

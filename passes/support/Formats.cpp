@@ -45,6 +45,15 @@ int64_t xStride(kernel::MatmulAttr attr, int64_t maxRows) {
   return x == RowFormat::F32 ? attr.getXStride() : rowStride(x, attr.getK());
 }
 
+RowFormat yFormat(kernel::MatmulAttr attr, int64_t maxRows) {
+  return toRowFormat(maxRows <= LLMC_FEW_ROWS ? attr.getYFew() : attr.getYMany());
+}
+
+int64_t yStride(kernel::MatmulAttr attr, int64_t maxRows) {
+  RowFormat y = yFormat(attr, maxRows);
+  return y == RowFormat::F32 ? attr.getYStride() : rowStride(y, attr.getGlu() ? attr.getN() / 2 : attr.getN());
+}
+
 wq::RowFormatAttr toAttr(MLIRContext *context, RowFormat format) {
   if (format == RowFormat::F32) return {};
   return wq::RowFormatAttr::get(context, wq::RowKind(format.kind), format.block, wq::Kind(format.order));

@@ -18,6 +18,8 @@ RowFormat manyRows(mlir::RankedTensorType rows);
 /// Of a matmul for steps of up to maxRows rows (a class that does not straddle LLMC_FEW_ROWS, or with one format).
 RowFormat xFormat(kernel::MatmulAttr attr, int64_t maxRows);
 int64_t xStride(kernel::MatmulAttr attr, int64_t maxRows);
+RowFormat yFormat(kernel::MatmulAttr attr, int64_t maxRows);
+int64_t yStride(kernel::MatmulAttr attr, int64_t maxRows);
 /// The attribute of a format; null for f32.
 wq::RowFormatAttr toAttr(mlir::MLIRContext *context, RowFormat format);
 

@@ -309,6 +309,14 @@ TEST_F(Eval, Q8RowsRoundPerBlock) {
   EXPECT_EQ(llm::eval::roundRows(x, q8(64)).data[39], 31.0f / 127); // in one block with 31
 }
 
+TEST_F(Eval, GluLinearTakesTurnsOf32) {
+  llm::eval::Tensor x(1, 128);
+  for (int c = 0; c < 128; ++c) x.data[c] = float(c % 64 < 32 ? c : 2); // gates 0..31 and 64..95; ups are 2
+  llm::eval::Tensor y = llm::eval::gluInTurns(x, llm::Activation::Relu);
+  ASSERT_EQ(y.columns, 64);
+  for (int c = 0; c < 64; ++c) EXPECT_EQ(y.data[c], 2 * float(c < 32 ? c : c + 32));
+}
+
 TEST_F(Eval, SixteenBitRowsRoundToNearestEven) {
   llm::eval::Tensor x(1, 3);
   x.data = {1.00390625f, 1.01171875f, 1.0009765625f * 1.00048828125f}; // 1 + 2^-8, 1 + 3 * 2^-8, about 1 + 1.5 * 2^-10

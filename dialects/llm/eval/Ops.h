@@ -25,6 +25,8 @@ Tensor rmsNorm(const Tensor &x, const Tensor &weight, float epsilon);
 Tensor concatColumns(llvm::ArrayRef<const Tensor *> parts);
 Tensor gatedMul(const Tensor &gate, const Tensor &up, Activation activation);
 Tensor glu(const Tensor &x, Activation activation);
+/// Of columns that take turns: 32 gates, 32 ups.
+Tensor gluInTurns(const Tensor &x, Activation activation);
 Tensor add(const Tensor &a, const Tensor &b);
 Tensor selectRows(const Tensor &x, Indices rows);
 

@@ -73,6 +73,17 @@ Tensor glu(const Tensor &x, Activation activation) {
   return y;
 }
 
+Tensor gluInTurns(const Tensor &x, Activation activation) {
+  constexpr int64_t kTurn = 32;
+  Tensor y(x.rows, x.columns / 2);
+  for (int64_t r = 0; r < y.rows; ++r)
+    for (int64_t c = 0; c < y.columns; ++c) {
+      const float *gate = x.row(r) + c / kTurn * 2 * kTurn + c % kTurn;
+      y.row(r)[c] = float(activate(activation, gate[0]) * gate[kTurn]);
+    }
+  return y;
+}
+
 Tensor add(const Tensor &a, const Tensor &b) {
   Tensor y(a.rows, a.columns);
   for (size_t i = 0; i < y.data.size(); ++i) y.data[i] = a.data[i] + b.data[i];

@@ -23,3 +23,23 @@ func.func @another_use(%x: tensor<?x8xf32>, %n: tensor<8xf32>) -> (tensor<?x8x!w
   %a = wq.quantize_rows %y : tensor<?x8xf32> -> tensor<?x8x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
   return %a, %y : tensor<?x8x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>, tensor<?x8xf32>
 }
+
+// -----
+
+!w = tensor<64x8x!wq.packed<<kind = f32>>>
+!q = tensor<?x32x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+!mixed = tensor<?x32x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 128>>>
+
+// A GLU writes q8 rows in blocks of 32; others are left to be quantised, in steps of many rows.
+// CHECK-LABEL: func.func @glu_linear
+// CHECK:       %[[A:.*]] = llm.glu_linear {{.*}} -> tensor<?x32x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+// CHECK-NEXT:  %[[B:.*]] = llm.glu_linear {{.*}} -> tensor<?x32x!wq.rows<<kind = q8, block = 32>, <kind = f32>>>
+// CHECK-NEXT:  %[[C:.*]] = wq.quantize_rows %[[B]]
+// CHECK-NEXT:  return %[[A]], %[[C]]
+func.func @glu_linear(%x: tensor<?x8xf32>, %w: !w) -> (!q, !mixed) {
+  %a = llm.glu_linear %x, %w {activation = #llm.activation<silu>} : tensor<?x8xf32>, !w -> tensor<?x32xf32>
+  %p = wq.quantize_rows %a : tensor<?x32xf32> -> !q
+  %b = llm.glu_linear %x, %w {activation = #llm.activation<silu>} : tensor<?x8xf32>, !w -> tensor<?x32xf32>
+  %q = wq.quantize_rows %b : tensor<?x32xf32> -> !mixed
+  return %p, %q : !q, !mixed
+}

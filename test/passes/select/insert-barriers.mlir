@@ -61,3 +61,23 @@ func.func @replicated() -> tensor<?x8xf32> {
   %f = kernel.call [@k](%e) ["x"] over panels 1 row_bytes 64 offset 64 {logit_rows} : (tensor<?x8xf32>) -> tensor<?x8xf32>
   return %f : tensor<?x8xf32>
 }
+
+// -----
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+
+// In steps of few rows %b does not run and %c reads %a; in others %c reads %b alone.
+// CHECK-LABEL: func.func @by_rows
+// CHECK:       over {{ *}}panels 1 row_bytes 64 offset 0
+// CHECK-NEXT:  kernel.barrier tiles
+// CHECK-NEXT:  {{.*}}many
+// CHECK-NEXT:  kernel.by_rows
+// CHECK-NEXT:  kernel.barrier few|tiles
+// CHECK-NEXT:  {{.*}}over {{ *}}panels 1 row_bytes 64 offset 128
+func.func @by_rows() -> tensor<?x8xf32> {
+  %a = kernel.call [@k]() [] over panels 1 row_bytes 64 offset 0 : () -> tensor<?x8xf32>
+  %b = kernel.call [@k](%a) ["x"] over rows 1 row_bytes 64 offset 64 {many} : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %p = kernel.by_rows %a, %b : tensor<?x8xf32>, tensor<?x8xf32> -> tensor<?x8xf32>
+  %c = kernel.call [@k](%p) ["x"] over panels 1 row_bytes 64 offset 128 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %c : tensor<?x8xf32>
+}
