@@ -118,7 +118,7 @@ void printText(const BenchCommand &command, const Model &model, const BenchRun &
 }
 
 llvm::Error benchModel(const BenchCommand &command, const Model &model, double loadSeconds) {
-  llvm::Expected<ModelCosts> costs = ModelCosts::parse(model.texts().report);
+  llvm::Expected<ModelCosts> costs = ModelCosts::parse(model.texts().report, model.info().target);
   if (!costs) return costs.takeError();
   llvm::Expected<BenchRun> run = runBench(model, *costs, command.settings);
   if (!run) return run.takeError();

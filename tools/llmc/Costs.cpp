@@ -112,18 +112,21 @@ Work CallCost::work(const StepShape &step) const {
   return work;
 }
 
-llvm::Expected<ModelCosts> ModelCosts::parse(llvm::StringRef report) {
+llvm::Expected<ModelCosts> ModelCosts::parse(llvm::StringRef report, llvm::StringRef target) {
   Json json = Json::parse(report.begin(), report.end(), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || list(json, "calls").empty())
-    return llvm::createStringError("report: found no list of calls; compile the model again");
+  if (!json.is_object()) json = Json::object();
   llvm::StringMap<KernelCost> kernels;
-  for (const Json &kernel : list(json, "kernels")) kernels[text(kernel, "symbol")] = parseKernel(kernel);
+  for (const Json &kernel : list(json, "kernels"))
+    if (text(kernel, "target") == target) kernels[text(kernel, "symbol")] = parseKernel(kernel);
   ModelCosts costs;
   for (const Json &object : list(json, "calls")) {
+    if (text(object, "target") != target) continue;
     llvm::Expected<CallCost> call = parseCall(object, kernels);
     if (!call) return call.takeError();
     costs.calls.push_back(std::move(*call));
   }
+  if (costs.calls.empty())
+    return llvm::createStringError("report: found no calls of the code for " + target + "; compile the model again");
   return costs;
 }
 

@@ -49,8 +49,9 @@ struct CallCost {
 
 struct ModelCosts {
   std::vector<CallCost> calls;
-  /// From the JSON of a report; one without calls is an error that says to compile again.
-  static llvm::Expected<ModelCosts> parse(llvm::StringRef report);
+  /// Of the code for `target`, from the JSON of a report; one without calls of it is an error that says to compile
+  /// again.
+  static llvm::Expected<ModelCosts> parse(llvm::StringRef report, llvm::StringRef target);
   Work work(const StepShape &step) const;
 };
 

@@ -35,11 +35,20 @@ llvm::Error RoofProbe::choosePeaks(Features features) {
 }
 
 Roof RoofProbe::sample() {
-  Roof roof;
+  Roof roof = peaks();
   roof.read = memory.slice(team).value_or(0);
+  return roof;
+}
+
+Roof RoofProbe::peaks() {
+  Roof roof;
   for (size_t kind = 0; kind < kKinds; ++kind)
     if (best[kind]) roof.peaks[kind] = best[kind]->slice(team);
   return roof;
+}
+
+double RoofProbe::cacheRate(uint64_t footprint, int rounds) {
+  return footprint ? memory.measureCache(team, footprint, rounds).median : 0;
 }
 
 } // namespace llmc::probe

@@ -24,6 +24,12 @@ public:
   /// The threads, for what is measured in turn.
   Team &threads() { return team; }
   Roof sample();
+  /// A sample without memory.
+  Roof peaks();
+  /// Bytes per second of memory over several slices, the best guess of a busy machine included; never 0.
+  double readRate(int rounds) { return memory.measure(team, rounds).median; }
+  /// Bytes per second of reading `footprint` bytes of each thread again and again; 0 if that is 0.
+  double cacheRate(uint64_t footprint, int rounds);
   /// Memory that it holds resident.
   uint64_t bytes() const { return memory.bytes(); }
   /// Name of the best peak of a kind; empty if there is none.
