@@ -62,7 +62,7 @@ std::string RowFormat::name() const {
   return names[unsigned(kind)] + (isQ8() ? std::to_string(block) : "");
 }
 
-static int64_t rowBytes(RowFormat format, int64_t columns) {
+int64_t rowBytes(RowFormat format, int64_t columns) {
   switch (format.kind) {
   case RowFormat::Kind::F32: return columns * 4;
   case RowFormat::Kind::Q8: return q8RowBytes(columns, format.block);

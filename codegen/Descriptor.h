@@ -83,6 +83,8 @@ constexpr int64_t q8RowBytes(int64_t k, int64_t block = kActivationBlock) {
 }
 /// Columns of a 16-bit row as stored: a multiple of 128 (AMX: four tiles of 32).
 constexpr int64_t paddedK16(int64_t k) { return roundUp(k, 128); }
+/// Bytes of a row, padding included.
+int64_t rowBytes(RowFormat format, int64_t columns);
 /// Bytes from row to row: a multiple of 64; never a multiple of 4096 (rows would share L1 sets).
 int64_t rowStride(RowFormat format, int64_t columns);
 

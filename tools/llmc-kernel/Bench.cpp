@@ -1,6 +1,5 @@
 // llmc-kernel bench: a kernel against the limits that the machine gives in the same moment.
 #include "codegen/portable/Executable.h"
-#include "compiler/NativeTarget.h"
 #include "tools/llmc-kernel/Commands.h"
 #include "tools/llmc-kernel/ShapeOptions.h"
 #include "tools/llmc/Progress.h"
@@ -159,7 +158,7 @@ void printJson(const BenchCommand &command, const Chosen &chosen, const Target &
 }
 
 llvm::Error bench(BenchCommand &command) {
-  llvm::Expected<Target> host = resolveTarget("native");
+  llvm::Expected<Target> host = usableTarget();
   if (!host) return host.takeError();
   auto chosen = command.options.resolve(*host);
   if (!chosen) return chosen.takeError();

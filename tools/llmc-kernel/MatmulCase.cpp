@@ -1,6 +1,7 @@
 #include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Reference.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include "tools/llmc-kernel/Case.h"
 #include <algorithm>
 #include <cmath>
@@ -36,7 +37,8 @@ public:
     if (d.y.isQ8()) return checkQ8(expected);
     // Two sums of k products, each rounded k times, against the largest result: those of all products are larger.
     double scale = magnitude(expected, rows, d.yStride, d.n);
-    return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale, 2 * double(d.k) * 0x1p-24};
+    return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale,
+            2 * double(d.k) * 0x1p-24 + weightError()};
   }
 
   void run(llmc_kernel_fn kernel, Turn turn) override {
@@ -53,24 +55,29 @@ private:
     Buffer values(rows * columns * 4), wanted(rows * columns * 4);
     for (int64_t r = 0; r < rows; ++r)
       for (auto [from, to] : {std::pair(&y, &values), std::pair(&expected, &wanted)}) {
-        Q8Row row(from->as(r * d.yStride), columns);
+        Q8Row row(from->as(r * d.yStride), columns, d.y.block);
         for (int64_t c = 0; c < columns; ++c)
-          to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / kActivationBlock];
+          to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / d.y.block];
       }
     double scale = magnitude(wanted, rows, columns * 4, columns);
-    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127};
+    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127 + 2 * weightError()};
   }
 
   /// Rows of normal values in the format of x.
   void fillActivations(char *out, std::mt19937 &random) {
-    int64_t stride = d.x == RowFormat::F32 ? d.xStride : rowStride(RowFormat::F32, d.k);
+    int64_t stride = rowStride(RowFormat::F32, d.k);
     Buffer plain(rows * stride);
     fillRows(plain, rows, stride, d.k, random);
-    if (d.x == RowFormat::F32) std::copy_n(plain.as(), rows * stride, out);
-    for (int64_t r = 0; d.x == RowFormat::Q8 && r < rows; ++r)
-      quantiseRowQ8(plain.as<float>(r * stride), d.k, out + r * d.xStride);
+    for (int64_t r = 0; r < rows; ++r) convertRow(plain.as<float>(r * stride), out + r * d.xStride);
   }
 
+  void convertRow(const float *row, char *out) const {
+    if (d.x == RowFormat::F32) memcpy(out, row, size_t(d.k * 4));
+    if (d.x.isQ8()) quantiseRowQ8(row, d.k, d.x.block, out);
+    if (d.x.is16Bit()) toRow16(d.x, row, d.k, out);
+  }
+  /// Tiles of 16 bits round their weights.
+  double weightError() const { return d.x.is16Bit() && d.w.isInteger() ? 0x1p-8 : 0; }
   static constexpr int64_t kActivationBytes = int64_t(64) << 20;
   static constexpr double kCheckedOperations = 2e8; // multiply-adds of the scalar reference: a second at most
   int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
@@ -94,14 +101,22 @@ private:
 template <> std::vector<MatmulDesc> descriptors<MatmulDesc>(const Shape &shape) {
   std::vector<MatmulDesc> all;
   for (WeightKind kind : {WeightKind::I4, WeightKind::I8, WeightKind::F16, WeightKind::BF16, WeightKind::F32})
-    for (RowFormat x : {RowFormat::Q8, RowFormat::F32}) {
+    for (RowFormat x : {RowFormat::Q8, RowFormat::F32, RowFormat{RowFormat::Kind::BF16, 0, kind},
+                        RowFormat{RowFormat::Kind::BF16Pair, 0, kind}, RowFormat{RowFormat::Kind::F16, 0, kind}}) {
       bool integer = kind == WeightKind::I4 || kind == WeightKind::I8;
-      if (!integer && x == RowFormat::Q8) continue;
+      if ((!integer && x == RowFormat::Q8) || (kind == WeightKind::F32 && x.is16Bit())) continue;
       MatmulDesc d{.n = shape.n, .k = shape.k, .x = x, .minRows = shape.rows, .maxRows = shape.rows};
       d.w = integer ? WeightFormat{kind, shape.group, shape.scale, shape.offset} : WeightFormat{.kind = kind};
       d.xStride = rowStride(x, shape.k), d.yStride = rowStride(RowFormat::F32, roundUp(shape.n, kPanel));
       all.push_back(d);
     }
+  for (MatmulDesc d : std::vector(all)) { // tiles of int8 take wider blocks, with exact and with requantised weights
+    if (d.x != RowFormat::Q8) continue;
+    d.x = RowFormat::q8(128), d.xStride = rowStride(d.x, d.k);
+    all.push_back(d);
+    d.requantise = true;
+    all.push_back(d);
+  }
   for (MatmulDesc d : std::vector(all)) { // the richest epilogue
     d.activation = Activation::Silu, d.glu = true, d.y = RowFormat::Q8;
     d.yStride = rowStride(d.y, matmul::outputColumns(d));
@@ -115,7 +130,7 @@ std::unique_ptr<Case> makeCase(const MatmulDesc &desc, const Shape &shape, bool 
 }
 
 std::string describe(const MatmulDesc &d) {
-  return d.w.name() + (d.x == RowFormat::Q8 ? " x q8, " : " x f32, ") + std::to_string(d.n) + " x " +
+  return d.w.name() + (d.requantise ? " requantised x " : " x ") + d.x.name() + ", " + std::to_string(d.n) + " x " +
          std::to_string(d.k) + (matmul::hasEpilogue(d) ? ", silu glu to " + d.y.name() : "");
 }
 

@@ -1,7 +1,15 @@
 #include "tools/llmc-kernel/ShapeOptions.h"
+#include "compiler/NativeTarget.h"
+#include "tools/probe/Peaks.h"
 #include "llvm/ADT/StringExtras.h"
 
 namespace llmc::tool {
+
+llvm::Expected<Target> usableTarget() {
+  llvm::Expected<Target> host = resolveTarget("native");
+  if (host) host->features = host->features - (host->features - probe::usableFeatures());
+  return host;
+}
 
 std::vector<std::string> kernelNames() {
   std::vector<std::string> names;

@@ -8,6 +8,9 @@ namespace llmc::tool {
 /// Names of all rows, for the command line.
 std::vector<std::string> kernelNames();
 
+/// The richest target that runs here, with what the system grants this process: it is asked for tiles.
+llvm::Expected<Target> usableTarget();
+
 /// A kernel and what it is to work on.
 struct Chosen {
   Row row;

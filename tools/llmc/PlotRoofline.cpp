@@ -78,7 +78,7 @@ private:
   }
   /// What matters: not the norms, nor what takes next to no time.
   static bool isDrawn(const StepReport &step, const CallLine &line) {
-    constexpr double kLeast = 0.004; // of the step
+    constexpr double kLeast = 0.015; // of the step
     bool matters = line.limit.seconds > kLeast * step.callLimits || line.measured > kLeast * step.cpuSeconds;
     return matters && line.work.allOperations() > 0 && line.work.bytes > 0;
   }
@@ -207,7 +207,10 @@ private:
           return m.step == i && std::hypot(m.at.x - mark.at.x, m.at.y - mark.at.y) < kTogether;
         });
         if (near == marks.end()) near = marks.insert(marks.end(), mark);
-        near->labels.push_back(label);
+        if (mark.measured || near->labels.empty() || near->labels.back().size() > 24)
+          near->labels.push_back(label);
+        else
+          near->labels.back() += ", " + label;
       }
   }
 

@@ -1,13 +1,26 @@
 target_sources(llmc_codegen PRIVATE
+  kernels/matmul/Amx.cpp
+  kernels/matmul/Amx16.cpp
+  kernels/matmul/AmxInt8.cpp
+  kernels/matmul/AmxRows.cpp
+  kernels/matmul/AmxUnpack16.cpp
+  kernels/matmul/AmxUnpack8.cpp
   kernels/matmul/Epilogue.cpp
   kernels/matmul/Float.cpp
+  kernels/matmul/FloatRows16.cpp
   kernels/matmul/IntF32.cpp
   kernels/matmul/IntQ8Avx2.cpp
   kernels/matmul/IntQ8Avx512.cpp
+  kernels/matmul/IntQ8Large.cpp
+  kernels/matmul/IntRows16.cpp
   kernels/matmul/Loops.cpp
   kernels/matmul/Pack.cpp
   kernels/matmul/Q8Loops.cpp
+  kernels/matmul/Q8Tile.cpp
+  kernels/matmul/Q8Wide.cpp
   kernels/matmul/Quantize.cpp
   kernels/matmul/Reference.cpp
+  kernels/matmul/Requantise.cpp
+  kernels/matmul/Rows16.cpp
   kernels/matmul/Table.cpp
 )

@@ -2,10 +2,13 @@
 #include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Requantise.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace llmc {
 namespace {
@@ -33,41 +36,45 @@ float integerByF32(const WeightFormat &f, const Column &w, const float *x) {
   return sum;
 }
 
-float integerByQ8(const WeightFormat &f, const Column &w, const Q8Row &x) {
+float integerByQ8(const WeightFormat &f, const Column &w, const Q8Row &x, int64_t block) {
   float sum = 0;
-  size_t block = std::min<size_t>(f.group, kActivationBlock);
-  for (size_t first = 0; first < w.size(); first += block) {
-    size_t end = std::min(w.size(), first + block);
+  size_t unit = unitOf(f, int64_t(w.size()), block);
+  for (size_t first = 0; first < w.size(); first += unit) {
+    size_t end = std::min(w.size(), first + unit);
     int32_t dot = 0, sumX = 0;
     for (size_t k = first; k < end; ++k) {
       dot += (w[k].code - w[k].zero) * x.codes[k];
       sumX += x.codes[k];
     }
-    float scale = x.scales[first / kActivationBlock];
+    float scale = x.scales[first / block];
     sum = std::fma(w[first].scale * scale, float(dot), sum);
     if (f.hasMinimum()) sum = std::fma(w[first].minimum, scale * float(sumX), sum);
   }
   return sum;
 }
 
-/// Whole blocks from `column` on of a Q8 row; what lies past its columns is 0. Values are finite.
-void quantiseBlocks(const MatmulDesc &desc, char *row, int64_t column, int64_t count, const float *x) {
-  int64_t block = desc.y.block, columns = matmul::outputColumns(desc);
-  for (int64_t first = 0; first < count; first += block) {
-    int64_t index = (column + first) / block, valid = std::clamp<int64_t>(columns - column - first, 0, block);
-    float largest = 0;
-    for (int64_t i = 0; i < valid; ++i) largest = std::max(largest, std::fabs(x[first + i]));
-    float inverse = 127.0f / largest, scale = std::isfinite(inverse) ? largest / 127.0f : 0;
-    int32_t sum = 0, halves[2] = {0, 0};
-    for (int64_t i = 0; i < block; ++i) {
-      auto code = int8_t(i < valid && scale != 0 ? std::nearbyintf(x[first + i] * inverse) : 0);
-      row[column + first + i] = code;
-      sum += code, halves[i / 16 % 2] += code;
+/// The column as s8 codes with a scale for each 512 k.
+Column requantised(const WeightFormat &f, const Column &w) {
+  Column out(w.size());
+  std::vector<int8_t> codes(kRequantiseBlock);
+  for (size_t first = 0; first < w.size(); first += kRequantiseBlock) {
+    size_t count = std::min<size_t>(kRequantiseBlock, w.size() - first);
+    float scale = requantise(f, llvm::ArrayRef(w).slice(first, count), codes.data());
+    for (size_t k = 0; k < count; ++k) {
+      out[first + k].code = codes[k];
+      out[first + k].scale = scale;
     }
-    memcpy(row + q8ScaleOffset(columns, block) + index * 4, &scale, 4);
-    memcpy(row + q8SumOffset(columns, block) + index * 4, &sum, 4);
-    if (block == 32) memcpy(row + q8HalfSumOffset(columns) + index * 8, halves, 8);
   }
+  return out;
+}
+
+/// The sum of a row and a column of format f, before the epilogue; 16-bit rows are decoded, then as for f32.
+float sumOf(const MatmulDesc &desc, const WeightFormat &f, const Column &w, const char *row) {
+  if (desc.x.isQ8()) return integerByQ8(f, w, Q8Row(row, desc.k, desc.x.block), desc.x.block);
+  std::vector<float> decoded(desc.k);
+  for (int64_t k = 0; k < desc.k; ++k)
+    decoded[k] = desc.x.is16Bit() ? fromRow16(desc.x, row, desc.k, k) : reinterpret_cast<const float *>(row)[k];
+  return f.isInteger() ? integerByF32(f, w, decoded.data()) : floatByF32(w, decoded.data());
 }
 
 /// From the sums of one panel, of row `row`, to y.
@@ -86,29 +93,23 @@ void finishPanel(const MatmulDesc &desc, const llmc_matmul_args &args, int64_t r
     memcpy(values, sums, made * 4);
     return;
   }
-  quantiseBlocks(desc, y, column, made, sums);
-  int64_t end = roundUp(matmul::outputColumns(desc), made);
-  std::vector<float> zeros(kPanel);
-  if (column + made == end)
-    for (int64_t c = end; c < q8PaddedK(matmul::outputColumns(desc), desc.y.block); c += desc.y.block)
-      quantiseBlocks(desc, y, c, desc.y.block, zeros.data());
+  int64_t columns = matmul::outputColumns(desc), block = desc.y.block;
+  bool last = column + made >= columns;
+  quantiseBlocksQ8(sums, column, last ? q8PaddedK(columns, block) : column + made, columns, block, y);
 }
 
 } // namespace
 
 void referenceMatmul(const MatmulDesc &desc, const llmc_matmul_args *args) {
+  const WeightFormat f = requantises(desc) ? WeightFormat{WeightKind::I8, kRequantiseBlock} : desc.w;
   Column w(desc.k);
   std::vector<float> sums(args->rows * kPanel);
   for (int64_t panel = args->begin; panel < args->end; ++panel) {
     for (int64_t column = 0; column < kPanel; ++column) {
       for (int64_t k = 0; k < desc.k; ++k) w[k] = unpackElement(desc.w, desc.k, args->w, panel * kPanel + column, k);
-      for (int64_t row = 0; row < args->rows; ++row) {
-        const char *x = static_cast<const char *>(args->x) + row * desc.xStride;
-        sums[row * kPanel + column] = !desc.w.isInteger() ? floatByF32(w, reinterpret_cast<const float *>(x))
-                                      : desc.x == RowFormat::F32
-                                          ? integerByF32(desc.w, w, reinterpret_cast<const float *>(x))
-                                          : integerByQ8(desc.w, w, Q8Row(x, desc.k));
-      }
+      if (requantises(desc)) w = requantised(desc.w, w);
+      for (int64_t row = 0; row < args->rows; ++row)
+        sums[row * kPanel + column] = sumOf(desc, f, w, static_cast<const char *>(args->x) + row * desc.xStride);
     }
     for (int64_t row = 0; row < args->rows; ++row) finishPanel(desc, *args, row, panel, &sums[row * kPanel]);
   }
