@@ -40,7 +40,7 @@ public:
 
   Deviation check(llmc_kernel_fn kernel) override {
     Buffer expected(rows * d.yStride);
-    llmc_rowwise_args args = arguments();
+    llmc_rowwise_args args = arguments({});
     kernel(&args);
     args.y = expected.as();
     referenceRowwise(d, args);
@@ -50,8 +50,8 @@ public:
     return {distance(y, expected, rows, d.yStride, d.columns) / scale, 1e-5};
   }
 
-  void run(llmc_kernel_fn kernel) override {
-    llmc_rowwise_args args = arguments();
+  void run(llmc_kernel_fn kernel, Turn turn) override {
+    llmc_rowwise_args args = arguments(turn);
     kernel(&args);
   }
   double bytes() const override {
@@ -59,6 +59,7 @@ public:
     return double(read + rows * rowBytes(d.out, d.columns));
   }
   double operations() const override { return 0; }
+  bool readsMemory() const override { return false; }
 
 private:
   int64_t inputColumns() const { return d.op == RowwiseOp::Glu ? 2 * d.columns : d.columns; }
@@ -66,8 +67,14 @@ private:
     if (d.op == RowwiseOp::Embed) return d.w.bytes(table, d.columns);
     return d.op == RowwiseOp::Add ? rows * d.xStride : roundUp(d.columns, 64) * 4;
   }
-  llmc_rowwise_args arguments() const {
-    return {.begin = 0, .end = rows, .batch = &batch, .x = x.as(), .w = w.as(), .y = y.as(), .b = w.as()};
+  llmc_rowwise_args arguments(Turn turn) const {
+    return {.begin = turn.begin(rows),
+            .end = turn.end(rows),
+            .batch = &batch,
+            .x = x.as(),
+            .w = w.as(),
+            .y = y.as(),
+            .b = w.as()};
   }
 
   /// A code may be one off where the f32 value before it differs in its last bit; scales as any f32 result.
