@@ -14,7 +14,6 @@ public:
         {"INFERENCE_NUM_THREADS", config.threads}, {"PERFORMANCE_HINT", "LATENCY"}, {"NUM_STREAMS", 1}};
     for (const auto &[key, value] : config.options) properties[key] = value;
     model = core.compile_model(config.model, "CPU", properties);
-    request = model.create_infer_request();
     words = model.output(0).get_partial_shape()[2].get_length();
   }
 
@@ -29,7 +28,10 @@ public:
   int64_t vocab() const override { return words; }
 
   void prepare(int count, int) override {
-    request.reset_state();
+    if (count == sequences)
+      request.reset_state();
+    else
+      request = model.create_infer_request(); // a state in u8 that changes its batch gives NaN (2026.4)
     sequences = count, length = 0;
   }
 

@@ -102,7 +102,7 @@ class Bench:
         if done.returncode:
             raise EngineError(f"probe: {done.stderr.strip()}")
         self.probed = json.loads(done.stdout)
-        self.record("probe", round=self.round, shape=self.shape.name, **self.probed)
+        self.record("probe", round=self.round, shape=self.shape.name, load=os.getloadavg()[0], **self.probed)
 
     # ---- engines ----
 

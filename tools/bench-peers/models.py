@@ -26,11 +26,11 @@ class Shape:
     decode_rate: float
 
 
-Q4_0 = "Q4_0 (g32)"
+Q4_0, Q4_1 = "Q4_0 (g32)", "Q4_1, output Q8_0"
 LLMC_Q4_0 = (("llmc g32", Q4_0, ("--quantize=keep", "--compute=int8")),
              ("llmc g128", "int4 g128", ("--quantize=int4", "--group-size=128", "--compute=int8")))
-LLMC_SMOL = (("llmc f32", "Q4_1, f32 activations", ("--quantize=keep", "--compute=f32")),
-             ("llmc int8", "Q4_1", ("--quantize=keep", "--compute=int8")))
+LLMC_SMOL = (("llmc f32", Q4_1 + ", f32 activations", ("--quantize=keep", "--compute=f32")),
+             ("llmc int8", Q4_1, ("--quantize=keep", "--compute=int8")))
 SHAPES = {s.name: s for s in (
     Shape("llama-7b", "Llama-2-7B, random weights", "llama-7b", 3.8, 6.61, 128, LLMC_Q4_0, 35, 9),
     Shape("llama-1b", "Llama-3.2-1B, random weights", "llama-1b", 0.7, 1.24, 128, LLMC_Q4_0, 300, 40),
@@ -128,12 +128,13 @@ class Models:
 
     def rows(self, shape, engines):
         """All rows of a shape, in the order of the table; one whose files cannot be made carries the reason."""
-        group = shape.openvino_group
+        group, kept = shape.openvino_group, Q4_0 if shape.maker else Q4_1
+        integers = f"int4 g{group}" + ("" if shape.maker else ", output int8")
         dynamic = f"DYNAMIC_QUANTIZATION_GROUP_SIZE={group}"
-        rows = [Row("llama.cpp", "llama.cpp", Q4_0 if shape.maker else "Q4_1"),
-                Row("ik_llama.cpp", "ik_llama.cpp", Q4_0 if shape.maker else "Q4_1"),
-                Row("OpenVINO", "openvino", f"int4 g{group}", options=(dynamic,)),
-                Row("OpenVINO, defaults", "openvino-defaults", f"int4 g{group}")]
+        rows = [Row("llama.cpp", "llama.cpp", kept),
+                Row("ik_llama.cpp", "ik_llama.cpp", kept),
+                Row("OpenVINO", "openvino", integers, options=(dynamic,)),
+                Row("OpenVINO, defaults", "openvino-defaults", integers)]
         rows += [Row(name, "llmc", weights, options=options) for name, weights, options in shape.artifacts]
         rows = [row for row in rows if row.engine in engines]
         for row in rows:

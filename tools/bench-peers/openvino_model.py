@@ -1,9 +1,10 @@
 """A llama GGUF file as OpenVINO IR with int4 weights: what optimum-intel and NNCF (INT4_SYM) would export, without them.
 
-Weights are i4 constants [N, K/G, G] -> Convert(f16) -> Multiply(f16 scale [N, K/G, 1]) -> Reshape -> Convert(f32); the KV
-cache is state (ReadValue, Gather by beam_idx, Concat, Assign); only the last position goes through the output layer, as
-GenAI's pipelines arrange it. The inputs are those of every decoder of OpenVINO GenAI: input_ids, attention_mask,
-position_ids, beam_idx. usage: openvino_model.py MODEL.gguf OUT.xml GROUP_SIZE"""
+Weights are i4 constants [N, K/G, G] -> Convert(f16) -> Multiply(f16 scale [N, K/G, 1]) -> Reshape -> Convert(f32); those
+that the file has in 8 bits are i8 [N, K] with a scale for each row, as NNCF leaves embeddings. The KV cache is state
+(ReadValue, Gather by beam_idx, Concat, Assign); only the last position goes through the output layer, as GenAI's
+pipelines arrange it. The inputs are those of every decoder of OpenVINO GenAI: input_ids, attention_mask, position_ids,
+beam_idx. usage: openvino_model.py MODEL.gguf OUT.xml GROUP_SIZE"""
 import json
 import sys
 from pathlib import Path
@@ -24,15 +25,14 @@ def group_size(columns, wanted):
     return wanted
 
 
-def quantize(rows, group):
-    """f32 [N, K] -> (packed i4 pairs [N, K/2] u8, f16 scales [N, K/G, 1]); symmetric, nearest."""
-    grouped = rows.reshape(rows.shape[0], -1, group)
+def quantize(rows, group, bits):
+    """f32 [N, K] -> (codes as bytes [N, K * bits / 8], f16 scales [N, K/G, 1]); symmetric, nearest; two i4 in a byte."""
+    grouped, limit = rows.reshape(rows.shape[0], -1, group), 1 << bits - 1
     extreme = np.take_along_axis(grouped, np.abs(grouped).argmax(axis=2, keepdims=True), axis=2)
-    scale = (extreme / -8).astype(np.float16)  # the largest value takes the code -8, as in Q4_0
+    scale = (extreme / -limit).astype(np.float16)  # the largest value takes the lowest code, as in Q4_0
     inverse = np.divide(1, scale, dtype=np.float32, where=scale != 0, out=np.zeros(scale.shape, np.float32))
-    codes = np.clip(np.rint(grouped * inverse), -8, 7).astype(np.int8).reshape(rows.shape)
-    nibbles = codes.view(np.uint8) & 15
-    return nibbles[:, 0::2] | nibbles[:, 1::2] << 4, scale
+    codes = np.clip(np.rint(grouped * inverse), -limit, limit - 1).astype(np.int8).reshape(rows.shape).view(np.uint8)
+    return codes if bits == 8 else codes[:, 0::2] & 15 | codes[:, 1::2] << 4, scale
 
 
 class Weights:
@@ -57,19 +57,27 @@ class Weights:
         """The dequantised matrix as an op. heads: rows of GGUF's q and k in the order of Hugging Face's rope."""
         tensor = self.tensors[name]
         columns, count = (int(n) for n in tensor.shape)
-        group = group_size(columns, wanted)
-        packed, scales = np.empty((count, columns // 2), np.uint8), np.empty((count, columns // group, 1), np.float16)
+        bits = 8 if tensor.tensor_type == gguf.GGMLQuantizationType.Q8_0 else 4
+        group = columns if bits == 8 else group_size(columns, wanted)
+        packed = np.empty((count, columns * bits // 8), np.uint8)
+        scales = np.empty((count, columns // group, 1), np.float16)
         order = np.arange(count)
         if heads:  # GGUF pairs neighbours (0,1), (2,3), ...; Hugging Face pairs the halves
             order = order.reshape(heads, count // heads // 2, 2).swapaxes(1, 2).reshape(-1)
         for at in range(0, count, ROWS):
             part = order[at:at + ROWS]
             decoded = gguf.quants.dequantize(tensor.data[part], tensor.tensor_type)
-            packed[at:at + ROWS], scales[at:at + ROWS] = quantize(decoded.astype(np.float32), group)
+            packed[at:at + ROWS], scales[at:at + ROWS] = quantize(decoded.astype(np.float32), group, bits)
         self.bytes[name] = packed.nbytes + scales.nbytes
-        codes = op.constant(ov.Tensor(packed.reshape(-1), ov.Shape([count, columns // group, group]), ov.Type.i4), shared_memory=False)
-        scaled = op.multiply(op.convert(codes, np.float16), op.constant(scales, shared_memory=False))
-        return op.convert(op.reshape(scaled, op.constant(np.array([count, columns])), False), np.float32)
+        if bits == 8:
+            codes = op.constant(packed.view(np.int8), shared_memory=False)
+            scaled = op.multiply(op.convert(codes, np.float16), op.constant(scales[:, :, 0], shared_memory=False))
+        else:
+            shape = ov.Shape([count, columns // group, group])
+            codes = op.constant(ov.Tensor(packed.reshape(-1), shape, ov.Type.i4), shared_memory=False)
+            scaled = op.multiply(op.convert(codes, np.float16), op.constant(scales, shared_memory=False))
+            scaled = op.reshape(scaled, op.constant(np.array([count, columns])), False)
+        return op.convert(scaled, np.float32)
 
 
 def ints(*values):
