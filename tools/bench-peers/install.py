@@ -8,9 +8,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-WHEELS = ("openvino==2026.4.1", "gguf==0.19.0", "numpy==2.4.6")  # gguf reads models for openvino_model.py
+ROOT = Path(__file__).resolve().parents[2]
+OPENVINO = ("openvino==2026.4.1",)
+READER = ("gguf==0.19.0", "numpy==2.4.6")  # of models, for openvino_model.py and the size of what a token reads
 # Source distributions that hold the whole source of an engine: package, version, its folder, CMake options of its own.
 SOURCES = {
     "llama.cpp": ("llama-cpp-python", "0.3.36", "vendor/llama.cpp",
@@ -19,6 +19,7 @@ SOURCES = {
 }
 CMAKE = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF",
          "-DLLAMA_BUILD_SERVER=OFF")
+DRIVE = "tools/bench-peers/Drive.cpp"
 DRIVER = ("-O2", "-std=c++20")
 
 
@@ -56,15 +57,15 @@ class Installer:
     def python(self):
         return self.cache / "venv" / "bin" / "python"
 
-    def packages(self):
-        stamp = self.cache / "venv" / "installed"
-        if stamp.exists() and stamp.read_text() == " ".join(WHEELS):
+    def packages(self, *wheels):
+        stamp = self.cache / "venv" / f"{wheels[0]}.installed"
+        if stamp.exists() and stamp.read_text() == " ".join(wheels):
             return
-        say(f"installing {', '.join(WHEELS)}")
+        say(f"installing {', '.join(wheels)}")
         if not self.python().exists():
             self.run("venv", sys.executable, "-m", "venv", self.cache / "venv")
-        self.run("pip", self.python(), "-m", "pip", "install", "--disable-pip-version-check", *WHEELS)
-        stamp.write_text(" ".join(WHEELS))
+        self.run("pip", self.python(), "-m", "pip", "install", "--disable-pip-version-check", *wheels)
+        stamp.write_text(" ".join(wheels))
 
     def openvino_folder(self):
         found = sorted((self.cache / "venv" / "lib").glob("python3*/site-packages/openvino"))
@@ -80,7 +81,6 @@ class Installer:
         folder = self.cache / "source" / f"{package}-{version}"
         if not folder.exists():
             say(f"downloading the source of {engine} ({package} {version})")
-            self.packages()  # pip
             self.run(f"download-{engine}", self.python(), "-m", "pip", "download", "--disable-pip-version-check",
                      "--no-deps", "--no-binary", ":all:", "-d", self.cache / "download", f"{package}=={version}")
             archives = [p for p in (self.cache / "download").glob("*.tar.gz")
@@ -110,11 +110,11 @@ class Installer:
 
     # ---- drivers ----
 
-    def driver(self, name, sources, arguments):
-        """bin/NAME, built anew when a source of ours is younger or the command changes."""
+    def driver(self, name, sources, arguments, headers=("tools/bench-peers/Engine.h",)):
+        """bin/NAME, built anew when a source or header of ours is younger or the command changes."""
         program, stamp = self.cache / "bin" / name, self.cache / "bin" / f"{name}.command"
-        inputs = [HERE / "Engine.h", *(HERE / s for s in sources)]
-        command = [self.cxx, *DRIVER, *inputs[1:], *arguments]
+        inputs = [ROOT / path for path in (*sources, *headers)]
+        command = [self.cxx, *DRIVER, *inputs[:len(sources)], *arguments]
         text = " ".join(map(str, command))
         fresh = program.exists() and stamp.exists() and stamp.read_text() == text
         if fresh and all(p.stat().st_mtime < program.stat().st_mtime for p in inputs):
@@ -125,27 +125,31 @@ class Installer:
         return program
 
     def llama(self, engine):
+        self.packages(*READER)
         source, build = self.library(engine)
         folders = sorted({p.parent for p in build.rglob("lib*.so")})
         links = [f"-L{f}" for f in folders] + [f"-Wl,-rpath,{f},-rpath-link,{f}" for f in folders]
         ik = ["-DIK_LLAMA"] if engine == "ik_llama.cpp" else []
         arguments = [*ik, f"-I{source}/include", f"-I{source}/ggml/include", *links, "-lllama", "-lggml"]
-        return self.driver(engine, ("Drive.cpp", "LlamaCpp.cpp"), arguments)
+        return self.driver(engine, (DRIVE, "tools/bench-peers/LlamaCpp.cpp"), arguments)
 
     def openvino(self, _):
-        self.packages()
+        self.packages(*READER)
+        self.packages(*OPENVINO)
         folder = self.openvino_folder()
         libraries = sorted((folder / "libs").glob("libopenvino.so.*"))
         if not libraries:
             raise InstallError("openvino: found no libopenvino.so in the package")
-        return self.driver("openvino", ("Drive.cpp", "OpenVino.cpp"),
+        return self.driver("openvino", (DRIVE, "tools/bench-peers/OpenVino.cpp"),
                            ["-isystem", folder / "include", libraries[0], f"-Wl,-rpath,{folder}/libs"])
 
     def llmc(self, _):
-        return self.driver("llmc", ("Drive.cpp", "Llmc.cpp"), [f"-I{ROOT}/runtime/include", "-ldl"])
+        return self.driver("llmc", (DRIVE, "tools/bench-peers/Llmc.cpp"), [f"-I{ROOT}/runtime/include", "-ldl"],
+                           headers=("tools/bench-peers/Engine.h", "runtime/include/llmc.h"))
 
     def probe(self):
-        return self.driver("probe", ("Probe.cpp",), [f"-I{ROOT}", ROOT / "tools/llmc/Bandwidth.cpp", "-pthread"])
+        return self.driver("probe", ("tools/bench-peers/Probe.cpp", "tools/llmc/Bandwidth.cpp"),
+                           [f"-I{ROOT}", "-pthread"], headers=("tools/llmc/Bandwidth.h",))
 
     def install(self, engines):
         """{engine: {"program", "version"} or {"error"}}; llmc and the probe must be there, so they raise."""
@@ -158,10 +162,10 @@ class Installer:
                 if engine == "llmc":
                     raise
                 say(f"{engine} cannot be installed: {error}")
-                found[engine] = {"error": str(error)}
+                found[engine] = {"error": str(error).replace(str(self.cache), "$CACHE")}
         return found
 
     def version(self, engine):
         if engine in SOURCES:
             return f"of {SOURCES[engine][0]} {SOURCES[engine][1]}"
-        return WHEELS[0].partition("==")[2] if engine == "openvino" else ""
+        return OPENVINO[0].partition("==")[2] if engine == "openvino" else ""

@@ -38,8 +38,8 @@ def parse(arguments):
     parser.add_argument("--install-only", action="store_true", help="download, build and make the models, no more")
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (QUICK["rounds"] if options.quick else 8)
-    options.shapes = split(parser, "--shapes", options.shapes or (QUICK["shapes"] if options.quick else ",".join(SHAPES)),
-                           SHAPES)
+    shapes = options.shapes or (QUICK["shapes"] if options.quick else ",".join(SHAPES))
+    options.shapes = split(parser, "--shapes", shapes, SHAPES)
     options.what = set(split(parser, "--what", options.what, WHAT))
     options.engines = split(parser, "--engines", options.engines, (*ENGINES, "openvino-defaults"))
     options.build = Path(os.environ.get("LLMC_BUILD", ROOT / "build")).resolve()
@@ -75,8 +75,8 @@ def machine(options, installer):
             "threads": options.threads, "load": os.getloadavg()[0], "date": time.strftime("%Y-%m-%d")}
 
 
-def commands(row, program, options):
-    text = " ".join(row.command(program, options.threads))
+def placeless(text, options):
+    """Without this machine's paths: tables are meant to be published."""
     return text.replace(str(options.cache), "$CACHE").replace(f"{ROOT}/", "")
 
 
@@ -88,9 +88,11 @@ def prepare(options, bench, programs, models):
         missing = {e: p["error"] for e, p in programs.items() if "error" in p}
         rows = []
         for row in models.rows(shape, [e for e in options.engines if e.partition("-")[0] not in missing]):
-            if not row.error and row.bytes * 2.5 > available_memory():
-                row.error = f"found {available_memory() / 1e9:.1f} GB of free memory, expected {row.bytes * 2.5 / 1e9:.1f} GB"
-            fact = {"error": row.error} if row.error else {"command": commands(row, bench.programs[row.engine], options)}
+            free, needed = available_memory(), row.bytes * 2.5
+            if not row.error and needed > free:
+                row.error = f"found {free / 1e9:.1f} GB of free memory, expected {needed / 1e9:.1f} GB"
+            fact = {"error": placeless(row.error, options)} if row.error else {
+                "command": placeless(" ".join(row.command(bench.programs[row.engine], options.threads)), options)}
             bench.record("row", shape=name, engine=row.name, weights=row.weights, bytes=row.bytes,
                          parameters=shape.parameters * 1e9, version=programs[row.engine].get("version", ""), **fact)
             if row.error:
@@ -143,7 +145,6 @@ def main():
     try:
         wanted = dict.fromkeys(e.partition("-")[0] for e in options.engines)
         programs = installer.install(wanted)
-        installer.packages()  # the reader of GGUF, for sizes
         probe = installer.probe()
         models = Models(options.cache, options.build, installer.python(), options.threads)
         models.folder.mkdir(parents=True, exist_ok=True)

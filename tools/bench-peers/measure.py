@@ -86,14 +86,15 @@ class Bench:
         self.out.flush()
 
     def sample(self, row, measure, value, unit, **more):
-        self.record("sample", round=self.round, shape=self.shape.name, engine=row, measure=measure, value=value, unit=unit,
-                    probe=self.probed, **more)
+        self.record("sample", round=self.round, shape=self.shape.name, engine=row, measure=measure, value=value,
+                    unit=unit, probe=self.probed, **more)
         shown = {"s": f"{value * 1e3:.0f} ms", "bytes": f"{value / 1e6:.0f} MB"}.get(unit, f"{value:.1f} {unit}")
         print(f"  [{self.round + 1}/{self.options.rounds}] {self.shape.name}  {row:24} {measure:12} {shown}",
               file=sys.stderr, flush=True)
 
     def failed(self, row, measure, error):
-        self.record("failure", round=self.round, shape=self.shape.name, engine=row.name, measure=measure, error=str(error))
+        error = str(error).replace(str(self.cache), "$CACHE")
+        self.record("failure", round=self.round, shape=self.shape.name, engine=row.name, measure=measure, error=error)
         self.broken[self.shape.name, row.name, measure] = self.broken.get((self.shape.name, row.name, measure), 0) + 1
         print(f"  {row.name}: {measure}: {error}", file=sys.stderr, flush=True)
 
@@ -113,7 +114,7 @@ class Bench:
     def command(self, row):
         return row.command(self.programs[row.engine], self.options.threads)
 
-    def start(self, row):
+    def start(self, row, told=True):
         read_through(row.model)
         engine = Engine(self.command(row), self.cache / "log" / f"engine-{row.name.replace(' ', '-')}.log")
         try:
@@ -121,7 +122,7 @@ class Bench:
         except EngineError:
             engine.close()
             raise
-        if (self.shape.name, row.name) not in self.settings_said:
+        if told and (self.shape.name, row.name) not in self.settings_said:
             self.settings_said.add((self.shape.name, row.name))
             self.record("settings", shape=self.shape.name, engine=row.name, **ready)
         return engine
@@ -213,7 +214,7 @@ class Bench:
         return self.cache / "state" / f"{self.shape.name}-{row.engine}"
 
     def fits(self, rows):
-        """Whether the processes of all rows fit into memory at once, each with its weights twice: as file, and repacked."""
+        """Whether the processes of all rows fit into memory at once, each with its weights as file and repacked."""
         needed = sum(2 * r.bytes for r in rows) + len(rows) * 0.5e9
         return needed < 0.8 * available_memory()
 
@@ -222,7 +223,7 @@ class Bench:
         good = []
         for row in rows:
             try:
-                engine = self.start(row)
+                engine = self.start(row, told=False)
                 try:
                     engine.ask(f"first {BATCH_PROMPT}", self.limit())
                     good.append(row)

@@ -58,8 +58,11 @@ class Models:
         self.folder, self.build, self.python, self.threads = Path(cache) / "models", Path(build), python, threads
 
     def run(self, *command):
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              cwd=ROOT)
+        try:
+            done = subprocess.run([str(c) for c in command], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                                  cwd=ROOT)
+        except OSError as error:
+            raise InstallError(f"{command[0]}: {error.strerror}") from error
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
             raise InstallError(f"{' '.join(map(str, command[:3]))}: exit {done.returncode}: {lines[-1]}")

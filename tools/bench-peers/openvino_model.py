@@ -1,8 +1,8 @@
-"""A llama GGUF file as OpenVINO IR with int4 weights: what optimum-intel and NNCF (INT4_SYM) would export, without them.
+"""A llama GGUF file as OpenVINO IR with int4 weights: what optimum-intel and NNCF (INT4_SYM) export, without them.
 
-Weights are i4 constants [N, K/G, G] -> Convert(f16) -> Multiply(f16 scale [N, K/G, 1]) -> Reshape -> Convert(f32); those
-that the file has in 8 bits are i8 [N, K] with a scale for each row, as NNCF leaves embeddings. The KV cache is state
-(ReadValue, Gather by beam_idx, Concat, Assign); only the last position goes through the output layer, as GenAI's
+Weights are i4 constants [N, K/G, G] -> Convert(f16) -> Multiply(f16 scale [N, K/G, 1]) -> Reshape -> Convert(f32);
+those that the file has in 8 bits are i8 [N, K] with a scale for each row, as NNCF leaves embeddings. The KV cache is
+state (ReadValue, Gather by beam_idx, Concat, Assign); only the last position goes through the output layer, as GenAI's
 pipelines arrange it. The inputs are those of every decoder of OpenVINO GenAI: input_ids, attention_mask, position_ids,
 beam_idx. usage: openvino_model.py MODEL.gguf OUT.xml GROUP_SIZE"""
 import json
@@ -26,7 +26,7 @@ def group_size(columns, wanted):
 
 
 def quantize(rows, group, bits):
-    """f32 [N, K] -> (codes as bytes [N, K * bits / 8], f16 scales [N, K/G, 1]); symmetric, nearest; two i4 in a byte."""
+    """f32 [N, K] -> (codes [N, K * bits / 8] of u8, f16 scales [N, K/G, 1]); symmetric, nearest; two i4 in a byte."""
     grouped, limit = rows.reshape(rows.shape[0], -1, group), 1 << bits - 1
     extreme = np.take_along_axis(grouped, np.abs(grouped).argmax(axis=2, keepdims=True), axis=2)
     scale = (extreme / -limit).astype(np.float16)  # the largest value takes the lowest code, as in Q4_0
@@ -93,7 +93,8 @@ def rms_norm(x, weight, epsilon):
 def rope_tables(positions, batch, dim, base):
     """cos and sin [B, 1, L, D] of the position_ids [B, L]."""
     frequency = (base ** (-np.arange(0, dim, 2, dtype=np.float64) / dim)).astype(np.float32).reshape(1, -1, 1)
-    per_batch = op.broadcast(op.constant(frequency), op.concat([batch, ints(1), ints(1)], 0), broadcast_spec="BIDIRECTIONAL")
+    shape = op.concat([batch, ints(1), ints(1)], 0)
+    per_batch = op.broadcast(op.constant(frequency), shape, broadcast_spec="BIDIRECTIONAL")
     angles = op.matmul(per_batch, op.convert(op.unsqueeze(positions, ints(1)), np.float32), False, False)
     angles = op.transpose(angles, ints(0, 2, 1))
     both = op.concat([angles, angles], -1)

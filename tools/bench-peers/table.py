@@ -2,13 +2,14 @@
 """Samples of a run as Markdown: medians, ratios of each round, spread and share of the roof, every round.
 usage: table.py RESULTS.jsonl
 
-The share of the roof of M tokens in a step is the rate over the one at which the probes of that round would allow it:
-the slower of reading the weights once and of 2 operations per weight and token. It leaves out attention and the cache."""
+The share of the roof is the rate over the one that the probes of that moment allow for a step of M tokens: the slower of
+reading the weights once, and of 2 operations per weight and token. It leaves out attention and the cache."""
 import json
 import re
 import sys
 from pathlib import Path
 
+PROBES = {"Memory read": ("read_bytes_per_s", 1e9, "GB/s"), "vpdpbusd": ("int8_ops_per_s", 1e12, "TOPS")}
 UNITS = {"start": "ms to first token", "memory": "peak MB"}
 
 
@@ -87,7 +88,8 @@ class Results:
     def engines(self, shape):
         """Names with samples, those of rows first, in the order of rows."""
         sampled = dict.fromkeys(e for s, e, _ in self.samples if s == shape)
-        return [e for s, e in self.rows if s == shape and e in sampled] + [e for e in sampled if (shape, e) not in self.rows]
+        known = [e for s, e in self.rows if s == shape and e in sampled]
+        return known + [e for e in sampled if e not in known]
 
     def values(self, shape, engine, measure):
         return {n: r["value"] for n, r in sorted(self.samples.get((shape, engine, measure), {}).items())}
@@ -115,7 +117,7 @@ def about_machine(r):
     yield f"{m['cpu']}, {m['cpus']} CPUs, {m['memory'] / 2**30:.0f} GB, Linux {m['kernel']}, {m['compiler']}; " \
           f"{m['threads']} threads, {m['rounds']} rounds, {m['date']}, load {m['load']:.1f} at the start. " \
           f"llmc {m['commit']}, target {m['native']}."
-    for name, key, scale, unit in (("Memory read", "read_bytes_per_s", 1e9, "GB/s"), ("vpdpbusd", "int8_ops_per_s", 1e12, "TOPS")):
+    for name, (key, scale, unit) in PROBES.items():
         values = [p[key] / scale for p in r.probes]
         if values:
             yield f"{name}, all threads, {len(values)} probes: median {median(values):.2f} {unit}, " \
@@ -148,6 +150,8 @@ def ratio_table(r, shape):
     measures, engines = r.measures.get(shape, []), r.engines(shape)
     ours = [e for e in engines if e.startswith("llmc")]
     peers = [e for e in engines if not e.startswith("llmc")]
+    if not ours or not peers:
+        return
     yield from header("times better, median of rounds", *(UNITS.get(m, m.replace("-", " ")) for m in measures))
     for a in ours:
         for b in peers:
@@ -185,9 +189,11 @@ def every_round(r, shape):
                 ratios = r.ratios(shape, a, b, measure)
                 if ratios:
                     yield line(title(measure), f"{a} : {b}", series(ratios, "{:.2f}".format))
-    for name, key, scale in (("read, GB/s", "read_bytes_per_s", 1e9), ("vpdpbusd, TOPS", "int8_ops_per_s", 1e12)):
-        found = {n: median([p[key] / scale for p in r.probes if (p["shape"], p["round"]) == (shape, n)]) for n in rounds}
-        yield line("probe", name, series(found, "{:.2f}".format))
+    for name, (key, scale, unit) in PROBES.items():
+        found = {}
+        for probe in (p for p in r.probes if p["shape"] == shape):
+            found.setdefault(probe["round"], []).append(probe[key] / scale)
+        yield line(name, unit, series({n: median(v) for n, v in found.items()}, "{:.2f}".format))
 
 
 def notes(r, shape):
