@@ -57,8 +57,24 @@ std::string WeightFormat::name() const {
   return s;
 }
 
+std::string RowFormat::name() const {
+  static constexpr const char *names[] = {"f32", "q8b", "bf16", "bf16pair", "f16"};
+  return names[unsigned(kind)] + (isQ8() ? std::to_string(block) : "");
+}
+
+int64_t rowBytes(RowFormat format, int64_t columns) {
+  switch (format.kind) {
+  case RowFormat::Kind::F32: return columns * 4;
+  case RowFormat::Kind::Q8: return q8RowBytes(columns, format.block);
+  case RowFormat::Kind::BF16Pair: return paddedK16(columns) * 4;
+  case RowFormat::Kind::BF16:
+  case RowFormat::Kind::F16: return paddedK16(columns) * 2;
+  }
+  return 0;
+}
+
 int64_t rowStride(RowFormat format, int64_t columns) {
-  int64_t bytes = roundUp(format == RowFormat::Q8 ? q8RowBytes(columns) : columns * 4, kAlign);
+  int64_t bytes = roundUp(rowBytes(format, columns), kAlign);
   return bytes % 4096 ? bytes : bytes + kAlign;
 }
 

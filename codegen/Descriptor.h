@@ -42,21 +42,53 @@ struct WeightFormat {
   bool operator==(const WeightFormat &) const = default;
 };
 
-/// How the rows of an activation are stored.
-/// F32: columns floats. Q8: see q8* below; symmetric, scale = max|x|/127 of each block of 32, code = round to nearest
-/// even of x*127/max|x| (0 if max is 0), sum = sum of the codes of the block.
-enum class RowFormat : uint8_t { F32, Q8 };
+/// How the rows of an activation are stored, k ascending unless said otherwise.
+/// F32: columns floats. Q8: codes with a scale per block, see q8* below. BF16, F16: 16 bits each, zeros up to
+/// paddedK16(columns), in the order of k that the consumer's weights are unpacked in (`order`: the kind of those
+/// weights):
+///   BF16/F16 weights natural; I8 per 4 k: 0,2,1,3; I4 per 8 k: 0,2,4,6,1,3,5,7 (KERNELS.md: pairs out of P1 lines).
+/// BF16Pair: two such BF16 rows one after the other: bf16(x), then bf16(x - bf16(x)).
+struct RowFormat {
+  enum class Kind : uint8_t { F32, Q8, BF16, BF16Pair, F16 };
+  Kind kind = Kind::F32;
+  int64_t block = 0;                  // Q8: k per scale: 32, 64, 128, 256 or 512; else 0
+  WeightKind order = WeightKind::F32; // 16-bit kinds: weights of the consumer; else F32
 
-/// Row of a Q8 activation with k columns; kp = k rounded up to 256 (so that every group size has whole groups):
-///   codes s8 [kp] | scales f32 [kp/32] | sums i32 [kp/32], of each block | half sums i32 [kp/16], of each half block
+  static const RowFormat F32, Q8; // Q8: blocks of 32
+  static constexpr RowFormat q8(int64_t block) { return {Kind::Q8, block}; }
+  constexpr bool isQ8() const { return kind == Kind::Q8; }
+  constexpr bool is16Bit() const { return kind == Kind::BF16 || kind == Kind::BF16Pair || kind == Kind::F16; }
+  std::string name() const; // "f32", "q8b32", "bf16", "bf16pair", "f16"
+  constexpr bool operator==(const RowFormat &) const = default;
+};
+inline constexpr RowFormat RowFormat::F32{}, RowFormat::Q8{Kind::Q8, kActivationBlock};
+
+/// Row of Q8 with k columns and blocks of B: symmetric, scale = max|x|/127 of each block, code = round to nearest even
+/// of x*127/max|x| (0 if max is 0), sum = sum of the codes of the block. kp = k rounded up to 256 (512 if B is 512), so
+/// that every group size has whole groups:
+///   codes s8 [kp] | scales f32 [kp/B] | sums i32 [kp/B] | if B is 32: half sums i32 [kp/16], of each half block
 /// Codes, scales and sums past k are 0. Kernels with f32 rows read x[0..k) only.
-inline constexpr int64_t q8PaddedK(int64_t k) { return roundUp(k, 256); }
-inline constexpr int64_t q8ScaleOffset(int64_t k) { return q8PaddedK(k); }
-inline constexpr int64_t q8SumOffset(int64_t k) { return q8ScaleOffset(k) + q8PaddedK(k) / kActivationBlock * 4; }
-inline constexpr int64_t q8HalfSumOffset(int64_t k) { return q8SumOffset(k) + q8PaddedK(k) / kActivationBlock * 4; }
-inline constexpr int64_t q8RowBytes(int64_t k) { return q8HalfSumOffset(k) + q8PaddedK(k) / 16 * 4; }
+constexpr int64_t q8PaddedK(int64_t k, int64_t block = kActivationBlock) {
+  return roundUp(k, block > 256 ? block : 256);
+}
+constexpr int64_t q8ScaleOffset(int64_t k, int64_t block = kActivationBlock) { return q8PaddedK(k, block); }
+constexpr int64_t q8SumOffset(int64_t k, int64_t block = kActivationBlock) {
+  return q8ScaleOffset(k, block) + q8PaddedK(k, block) / block * 4;
+}
+constexpr int64_t q8HalfSumOffset(int64_t k, int64_t block = kActivationBlock) {
+  return q8SumOffset(k, block) + q8PaddedK(k, block) / block * 4;
+}
+constexpr int64_t q8RowBytes(int64_t k, int64_t block = kActivationBlock) {
+  return q8HalfSumOffset(k, block) + (block == 32 ? q8PaddedK(k, block) / 16 * 4 : 0);
+}
+/// Columns of a 16-bit row as stored: a multiple of 128 (AMX: four tiles of 32).
+constexpr int64_t paddedK16(int64_t k) { return roundUp(k, 128); }
+/// Bytes of a row, padding included.
+int64_t rowBytes(RowFormat format, int64_t columns);
 /// Bytes from row to row: a multiple of 64; never a multiple of 4096 (rows would share L1 sets).
 int64_t rowStride(RowFormat format, int64_t columns);
+
+enum class Activation : uint8_t { None, Silu, GeluTanh, GeluErf, Relu };
 
 /// y = x W^T (+ bias) (+ y). One kernel serves rows minRows..maxRows.
 struct MatmulDesc {
@@ -65,13 +97,21 @@ struct MatmulDesc {
   RowFormat x = RowFormat::F32;
   bool bias = false;
   bool accumulate = false; // y += instead of y =
+  /// Epilogue, in this order: bias, activation, glu, accumulate, y's format.
+  Activation activation = Activation::None;
+  /// Of each panel of W the first 32 columns are gates, the others ups (n counts both):
+  /// y[r, 32p+i] = activation(gate[32p+i]) * up[32p+i], so y has n/2 columns and a panel makes 32 of them.
+  bool glu = false;
+  RowFormat y = RowFormat::F32; // or Q8 in blocks of 32 (or, without glu, 64)
+  /// Q8 rows only: weights are requantised to s8 with a scale per (512 k, column) while they are unpacked (KERNELS.md
+  /// 5). Not exact: relative to the largest weight of such a block the error is up to 1/254.
+  bool requantise = false;
   int64_t minRows = 1, maxRows = INT64_MAX;
   int64_t xStride = 0, yStride = 0; // bytes
   bool operator==(const MatmulDesc &) const = default;
 };
 
 enum class RowwiseOp : uint8_t { RmsNorm, Glu, Quantize, Add, Embed, GatherRows, RopeTable };
-enum class Activation : uint8_t { None, Silu, GeluTanh, GeluErf, Relu };
 /// Rotary tables. Formula: angle = position * inv_freq[i]. Dynamic: NTK base by the sequence's length (FAMILIES.md).
 /// Table: row `position` of a stored [positions][dim] table, cosines then sines.
 enum class RopeKind : uint8_t { Formula, Dynamic, Table };

@@ -94,6 +94,7 @@ struct Target {
   double fmaPerSecond = 30e9;   // f32 multiply-adds, one core
   double dot8PerSecond = 120e9; // int8 multiply-adds, one core
   int64_t prefetchBytes = 0;    // how far ahead of its reads a kernel that streams weights prefetches; 0: not at all
+  double bf16PerSecond = 60e9;  // bf16 multiply-adds by vdpbf16ps, one core
 };
 
 /// All named targets, in the order that `llmc targets` prints.

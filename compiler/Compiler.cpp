@@ -114,18 +114,23 @@ std::unique_ptr<MLIRContext> makeContext() {
 
 llvm::Expected<Compilation> compileModel(const std::string &path, const Options &options, MLIRContext &context,
                                          const Progress &progress) {
-  llvm::Expected<Target> target = resolveTarget(options.target);
-  if (!target) return target.takeError();
+  llvm::Expected<std::vector<Target>> targets = resolveTargets(options.target);
+  if (!targets) return targets.takeError();
   DiagnosticText diagnostics(context);
   RefusalLog refusals(context);
   progress.stage("reading");
   llvm::Expected<ImportedModel> model = importModel(path, context);
   if (!model) return diagnostics.explain(model.takeError(), path);
-  Compilation c{std::move(*model), *target, options, {}};
+  Compilation c{std::move(*model), {}, options, {}};
   if (llvm::Error error = limitContext(*c.model.module, options, path)) return std::move(error);
   progress.stage("compiling");
-  if (llvm::Error error = diagnostics.explain(runStages(*c.model.module, options, *target), path))
-    return std::move(error);
+  auto collect = [](const Stage &stage, llvm::MutableArrayRef<Variant> variants) {
+    if (llvm::StringRef(stage.name) != "synchronize") return;
+    for (Variant &variant : variants) variant.calls = stepCalls(*variant.module);
+  };
+  llvm::Expected<std::vector<Variant>> variants = runStages(*c.model.module, options, *targets, collect);
+  if (!variants) return diagnostics.explain(variants.takeError(), path);
+  c.variants = std::move(*variants);
   prepareTexts(c, path, progress);
   c.texts.metadata = metadataJson(c);
   c.texts.report = reportJson(c, refusals);
@@ -134,14 +139,14 @@ llvm::Expected<Compilation> compileModel(const std::string &path, const Options 
 
 llvm::Expected<llvm::SmallVector<char, 0>> compileObject(Compilation &c, bool assembly) {
   llvm::LLVMContext context;
-  auto module = buildLlvmModule(*c.model.module, c.target, context);
+  auto module = buildLlvmModule(*c.model.module, c.variants, context);
   if (!module) return module.takeError();
-  return emitModule(**module, c.target, assembly);
+  return emitModule(**module, c.variants.back().target, assembly);
 }
 
 llvm::Expected<std::string> compileLlvmText(Compilation &c) {
   llvm::LLVMContext context;
-  auto module = buildLlvmModule(*c.model.module, c.target, context);
+  auto module = buildLlvmModule(*c.model.module, c.variants, context);
   if (!module) return module.takeError();
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -160,7 +165,7 @@ llvm::Error writeArtifact(Compilation &c, const std::string &out, const Progress
   close(fd);
   std::string path = temporary.str().str();
   auto write = [&]() -> llvm::Error {
-    if (llvm::Error error = linkSharedObject(*object, c.target, path)) return error;
+    if (llvm::Error error = linkSharedObject(*object, c.variants.front().target, path)) return error;
     auto bytes = (*c.model.module)->getAttrOfType<IntegerAttr>(kWeightBytes);
     llvm::Expected<llmc_artifact> note = appendTexts(path, c.texts, bytes ? bytes.getInt() : 0);
     if (!note) return note.takeError();

@@ -3,6 +3,7 @@
 #include "codegen/Target.h"
 #include "compiler/Artifact.h"
 #include "compiler/Options.h"
+#include "compiler/Pipeline.h"
 #include "frontends/ImportedModel.h"
 #include <functional>
 
@@ -17,8 +18,8 @@ struct Progress {
 
 /// A model brought through the stages, ready to be emitted.
 struct Compilation {
-  ImportedModel model;
-  Target target;
+  ImportedModel model;           // its module as the stages that all targets share leave it; @pack is run from it
+  std::vector<Variant> variants; // the step for each target, the most demanding first; empty if stopped before
   Options options;
   ArtifactTexts texts; // metadata, tokenizer.json, chat template, report
 };

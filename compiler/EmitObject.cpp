@@ -47,13 +47,18 @@ llvm::Error linkPortable(llvm::Module &into, llvm::StringRef name, const std::st
   return llvm::Error::success();
 }
 
-llvm::Error addKernels(ModuleOp module, const Target &target, llvm::Module &into) {
+/// Kernels of several variants share names: all but the first variant's get the target's behind theirs.
+std::string kernelName(llvm::StringRef symbol, llvm::StringRef suffix) { return ("kernel_" + symbol + suffix).str(); }
+
+llvm::Error addKernels(ModuleOp module, const Target &target, llvm::StringRef suffix, llvm::Module &into) {
   for (auto func : module.getOps<kernel::FuncOp>()) {
     llvm::Expected<Code> code = emitKernel(func, target);
     if (!code) return code.takeError();
-    std::string name = ("kernel_" + func.getSymName()).str();
-    if (llvm::Function *declaration = into.getFunction(name))
+    std::string name = kernelName(func.getSymName(), suffix);
+    if (llvm::Function *declaration = into.getFunction(kernelName(func.getSymName(), ""))) {
+      declaration->setName(name);
       declaration->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    }
     if (code->bytes.empty()) {
       if (llvm::Error error = linkPortable(into, name, code->mlir, target)) return error;
     } else {
@@ -70,35 +75,57 @@ llvm::Constant *text(llvm::Module &module, llvm::StringRef value) {
   return global;
 }
 
-/// llmc_model_constants and its variants; the order is that of the structs in llmc_artifact.h.
-void addConstants(ModuleOp module, const Target &target, llvm::Function *step, llvm::Module &into) {
-  llvm::LLVMContext &c = into.getContext();
-  auto *i64 = llvm::Type::getInt64Ty(c);
-  auto *ptr = llvm::PointerType::get(c, 0);
-  auto *variantType = llvm::StructType::get(c, {ptr, i64, ptr, ptr});
-  auto *variant = llvm::ConstantStruct::get(variantType, {text(into, target.name),
-                                                          llvm::ConstantInt::get(i64, target.features.raw()),
-                                                          text(into, toString(target.features)), step});
-  auto *variants = new llvm::GlobalVariable(into, variantType, true, llvm::GlobalValue::PrivateLinkage, variant);
-  static_assert(sizeof(llmc_model_constants) == 13 * 8 && sizeof(llmc_variant) == 4 * 8);
-  llvm::SmallVector<llvm::Constant *> fields;
-  for (llvm::StringRef name :
-       {llvm::StringRef(llm::kVocab), llvm::StringRef(llm::kLayers), llvm::StringRef(llm::kHidden),
-        llvm::StringRef(llm::kMaxContext), llvm::StringRef(kPageBytes), llvm::StringRef(kArenaRowBytes),
-        llvm::StringRef(kLogitArenaRowBytes), llvm::StringRef(kLogitsOffset), llvm::StringRef(kLogitsStride),
-        llvm::StringRef(kWeightBytes), llvm::StringRef(kKvBits)}) {
-    auto value = module->getAttrOfType<IntegerAttr>(name);
-    fields.push_back(llvm::ConstantInt::get(i64, value ? value.getInt() : 0));
-  }
-  fields.push_back(llvm::ConstantInt::get(i64, 1));
-  fields.push_back(variants);
-  llvm::SmallVector<llvm::Type *> types(12, i64);
-  types.push_back(ptr);
-  auto *type = llvm::StructType::get(c, types);
-  auto *constants = new llvm::GlobalVariable(into, type, true, llvm::GlobalValue::ExternalLinkage,
-                                             llvm::ConstantStruct::get(type, fields), "llmc_model_constants");
-  constants->setVisibility(llvm::GlobalValue::HiddenVisibility);
+LLVM::LLVMFuncOp stepOf(ModuleOp module) {
+  for (auto func : module.getOps<LLVM::LLVMFuncOp>())
+    if (func->hasAttr("llmc.step")) return func;
+  return {};
 }
+
+int64_t number(ModuleOp module, llvm::StringRef name) {
+  auto value = module->getAttrOfType<IntegerAttr>(name);
+  return value ? value.getInt() : 0;
+}
+
+/// llmc_model_constants and its variants; the order is that of the structs in llmc_artifact.h.
+class Constants {
+public:
+  explicit Constants(llvm::Module &into)
+      : into(into), i64(llvm::Type::getInt64Ty(into.getContext())), ptr(llvm::PointerType::get(into.getContext(), 0)) {}
+
+  void add(ModuleOp model, llvm::ArrayRef<Variant> variants) {
+    static_assert(sizeof(llmc_model_constants) == 9 * 8 && sizeof(llmc_variant) == 10 * 8);
+    llvm::SmallVector<llvm::Constant *> entries, fields;
+    for (const Variant &variant : variants) entries.push_back(entry(variant));
+    auto *array = llvm::ConstantArray::get(llvm::ArrayType::get(entries.front()->getType(), entries.size()), entries);
+    auto *table = new llvm::GlobalVariable(into, array->getType(), true, llvm::GlobalValue::PrivateLinkage, array);
+    for (llvm::StringRef name : {llm::kVocab, llm::kLayers, llm::kHidden, llm::kMaxContext})
+      fields.push_back(constant(number(model, name)));
+    fields.push_back(constant(number(*variants.front().module, kPageBytes)));
+    fields.push_back(constant(number(model, kWeightBytes)));
+    fields.push_back(constant(number(*variants.front().module, kKvBits)));
+    fields.push_back(constant(int64_t(variants.size())));
+    fields.push_back(table);
+    llvm::Constant *constants = llvm::ConstantStruct::getAnon(fields);
+    auto *global = new llvm::GlobalVariable(into, constants->getType(), true, llvm::GlobalValue::ExternalLinkage,
+                                            constants, "llmc_model_constants");
+    global->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  }
+
+private:
+  llvm::Constant *entry(const Variant &variant) {
+    llvm::SmallVector<llvm::Constant *> fields = {
+        text(into, variant.target.name), constant(int64_t(variant.target.features.raw())),
+        text(into, toString(variant.target.features)), into.getFunction(stepOf(*variant.module).getSymName())};
+    for (llvm::StringRef name :
+         {kArenaRowBytes, kLogitArenaRowBytes, kLogitsOffset, kLogitsStride, kPrivateBytes, kMatmulCalls})
+      fields.push_back(constant(number(*variant.module, name)));
+    return llvm::ConstantStruct::getAnon(fields);
+  }
+  llvm::Constant *constant(int64_t value) { return llvm::ConstantInt::get(i64, value); }
+
+  llvm::Module &into;
+  llvm::Type *i64, *ptr;
+};
 
 /// The note that `llmc inspect` and the runtime read; the writer patches the description in the file.
 void addNote(llvm::Module &into) {
@@ -122,31 +149,48 @@ llmc_artifact:
                                  .str());
 }
 
-} // namespace
-
-llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(ModuleOp module, const Target &target,
-                                                              llvm::LLVMContext &context) {
-  auto machine = createTargetMachine(target);
-  if (!machine) return machine.takeError();
-  llvm::Expected<std::unique_ptr<llvm::Module>> made = translateLlvmOps(module, context);
+/// The step and the kernels of one target.
+llvm::Expected<std::unique_ptr<llvm::Module>> buildVariant(const Variant &variant, llvm::StringRef suffix,
+                                                           const llvm::TargetMachine &machine,
+                                                           llvm::LLVMContext &context) {
+  LLVM::LLVMFuncOp step = stepOf(*variant.module);
+  if (!step) return llvm::createStringError("expected a lowered step function");
+  llvm::Expected<std::unique_ptr<llvm::Module>> made = translateLlvmOps(*variant.module, context);
   if (!made) return made.takeError();
   llvm::Module &m = **made;
-  m.setTargetTriple((*machine)->getTargetTriple());
-  m.setDataLayout((*machine)->createDataLayout());
-  llvm::Function *step = nullptr;
-  for (auto func : module.getOps<LLVM::LLVMFuncOp>())
-    if (func->hasAttr("llmc.step")) step = m.getFunction(func.getSymName());
-  if (!step) return llvm::createStringError("expected a lowered step function");
-  step->setVisibility(llvm::GlobalValue::HiddenVisibility);
-  if (llvm::Function *barrier = m.getFunction("llmc_step_barrier"))
-    barrier->setVisibility(llvm::GlobalValue::HiddenVisibility);
-  if (llvm::Error error = addKernels(module, target, m)) return std::move(error);
-  addConstants(module, target, step, m);
-  addNote(m);
+  m.setTargetTriple(machine.getTargetTriple());
+  m.setDataLayout(machine.createDataLayout());
+  for (llvm::StringRef name :
+       {step.getSymName(), llvm::StringRef("llmc_step_barrier"), llvm::StringRef("llmc_step_panels")})
+    if (llvm::Function *function = m.getFunction(name)) function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  if (llvm::Error error = addKernels(*variant.module, variant.target, suffix, m)) return std::move(error);
   for (llvm::Function &function : m)
-    if (!function.isDeclaration()) setTargetAttributes(function, target);
-  optimiseModule(m, **machine);
+    if (!function.isDeclaration()) setTargetAttributes(function, variant.target);
   return made;
+}
+
+} // namespace
+
+llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(ModuleOp model, llvm::ArrayRef<Variant> variants,
+                                                              llvm::LLVMContext &context) {
+  // Code of the least demanding target where a function does not say otherwise: all that is emitted here does.
+  auto machine = createTargetMachine(variants.back().target);
+  if (!machine) return machine.takeError();
+  std::unique_ptr<llvm::Module> whole;
+  for (const Variant &variant : variants) {
+    std::string suffix = whole ? "_" + variant.target.name : "";
+    std::replace(suffix.begin(), suffix.end(), '-', '_');
+    auto made = buildVariant(variant, suffix, **machine, context);
+    if (!made) return made.takeError();
+    if (!whole)
+      whole = std::move(*made);
+    else if (llvm::Linker::linkModules(*whole, std::move(*made)))
+      return llvm::createStringError(variant.target.name + ": does not link");
+  }
+  Constants(*whole).add(model, variants);
+  addNote(*whole);
+  optimiseModule(*whole, **machine);
+  return whole;
 }
 
 } // namespace llmc

@@ -56,8 +56,9 @@ private:
 } // namespace
 
 llvm::Expected<std::unique_ptr<JitModel>> JitModel::create(Compilation &c, const Progress &progress) {
-  if (Features missing = missingOnHost(c.target); !missing.empty())
-    return llvm::createStringError(c.target.name + ": this CPU lacks " + toString(missing) +
+  const Target &least = c.variants.back().target;
+  if (Features missing = missingOnHost(least); !missing.empty())
+    return llvm::createStringError(least.name + ": this CPU lacks " + toString(missing) +
                                    "; choose another --target to run here (llmc targets)");
   progress.stage("emitting");
   llvm::Expected<llvm::SmallVector<char, 0>> object = compileObject(c);
@@ -68,7 +69,7 @@ llvm::Expected<std::unique_ptr<JitModel>> JitModel::create(Compilation &c, const
       llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess((*jit)->getDataLayout().getGlobalPrefix());
   if (!process) return process.takeError();
   (*jit)->getMainJITDylib().addGenerator(std::move(*process));
-  std::string_view runtime = runtimeObject(c.target.arch == Arch::X86_64 ? "x86_64" : "aarch64");
+  std::string_view runtime = runtimeObject(least.arch == Arch::X86_64 ? "x86_64" : "aarch64");
   for (llvm::StringRef bytes : {llvm::StringRef(object->data(), object->size()), llvm::StringRef(runtime)})
     if (llvm::Error error = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(bytes))) return std::move(error);
 

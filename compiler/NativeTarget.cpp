@@ -1,5 +1,8 @@
 #include "compiler/NativeTarget.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/bit.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 
@@ -28,6 +31,25 @@ llvm::Expected<Target> resolveTarget(llvm::StringRef name) {
   }
   if (!best) return llvm::createStringError("target: this host runs none of the known targets (llmc targets)");
   return *best;
+}
+
+llvm::Expected<std::vector<Target>> resolveTargets(llvm::StringRef names) {
+  llvm::SmallVector<llvm::StringRef> parts;
+  names.split(parts, ',');
+  std::vector<Target> targets;
+  for (llvm::StringRef part : parts) {
+    llvm::Expected<Target> target = resolveTarget(part.trim());
+    if (!target) return target.takeError();
+    if (!targets.empty() && target->arch != targets.front().arch)
+      return llvm::createStringError("target: found " + targets.front().name + " and " + target->name +
+                                     ", expected targets of one architecture: an artifact is for one");
+    if (llvm::none_of(targets, [&](const Target &t) { return t.name == target->name; })) targets.push_back(*target);
+  }
+  llvm::sort(targets, [](const Target &a, const Target &b) {
+    int more = llvm::popcount(a.features.raw()) - llvm::popcount(b.features.raw());
+    return more ? more > 0 : a.name < b.name;
+  });
+  return targets;
 }
 
 } // namespace llmc

@@ -13,5 +13,8 @@ Features missingOnHost(const Target &target);
 
 /// `name`, or for "native" the richest named target that this host can run.
 llvm::Expected<Target> resolveTarget(llvm::StringRef name);
+/// Of a list "haswell,icelake-server": each once, those with more features first, so that the first that a CPU can run
+/// is the best for it. Refuses targets of different architectures.
+llvm::Expected<std::vector<Target>> resolveTargets(llvm::StringRef names);
 
 } // namespace llmc

@@ -21,13 +21,17 @@ void addFuse(OpPassManager &pm, const Options &, const Target &) {
   step.addPass(createFuseQkv());
   step.addPass(createFuseGateUp());
   step.addPass(createFuseResidual());
-  step.addPass(createQuantizeActivations());
-  step.addPass(createFuseNormIntoLinear());
   step.addPass(createCSEPass());
 }
 void addSplit(OpPassManager &pm, const Options &, const Target &) { pm.addPass(createSplitWeightProgram()); }
+void addRows(OpPassManager &pm, const Options &, const Target &t) {
+  OpPassManager &step = pm.nest<func::FuncOp>();
+  step.addPass(createChooseRowFormats({t.name}));
+  step.addPass(createFuseNormIntoLinear());
+}
 void addSelect(OpPassManager &pm, const Options &o, const Target &t) {
   pm.addPass(createSelectKernels({t.name, o.kvType}));
+  pm.nest<func::FuncOp>().addPass(createReplicateRows());
 }
 void addPlan(OpPassManager &pm, const Options &, const Target &) {
   pm.nest<func::FuncOp>().addPass(createPlanMemory());
@@ -38,36 +42,54 @@ void addSynchronize(OpPassManager &pm, const Options &, const Target &) {
 void addLower(OpPassManager &pm, const Options &, const Target &t) { pm.addPass(createLowerToLlvm({t.name})); }
 
 constexpr Stage kStages[] = {
-    {"import", "the model as its file has it: llm ops, or llm.onnx_node for ONNX", addImport},
-    {"raise", "llm ops only, one form for every input format", addRaise},
-    {"quantize", "each weight in its scheme: wq.linear", addQuantize},
-    {"fuse", "q/k/v and gate/up joined; rope, cache and attention in one op; norms write what linears read", addFuse},
-    {"split", "@pack computes packed weights, @step reads them", addSplit},
-    {"select", "kernel.call of catalogue kernels for every op", addSelect},
-    {"plan", "an arena offset for each value", addPlan},
-    {"synchronize", "barriers where threads exchange data", addSynchronize},
-    {"lower", "the step as an LLVM function", addLower},
+    {"import", "the model as its file has it: llm ops, or llm.onnx_node for ONNX", false, addImport},
+    {"raise", "llm ops only, one form for every input format", false, addRaise},
+    {"quantize", "each weight in its scheme: wq.linear", false, addQuantize},
+    {"fuse", "q/k/v and gate/up joined; rope, cache and attention in one op", false, addFuse},
+    {"split", "@pack computes packed weights, @step reads them", false, addSplit},
+    {"rows", "activations in the format that linears read; norms write it", true, addRows},
+    {"select", "kernel.call of catalogue kernels for every op", true, addSelect},
+    {"plan", "an arena offset for each value", true, addPlan},
+    {"synchronize", "barriers where threads exchange data", true, addSynchronize},
+    {"lower", "the step as an LLVM function", true, addLower},
 };
+
+llvm::Error runStage(const Stage &stage, ModuleOp module, const Options &options, const Target &target) {
+  PassManager pm(module.getContext());
+  stage.add(pm, options, target);
+  if (succeeded(pm.run(module))) return llvm::Error::success();
+  return llvm::createStringError(std::string("stage ") + stage.name + " failed");
+}
+
+llvm::Error checkStopAfter(const std::string &name) {
+  std::string names;
+  for (const Stage &stage : kStages) {
+    if (name.empty() || name == stage.name) return llvm::Error::success();
+    (names += names.empty() ? "" : ", ") += stage.name;
+  }
+  return llvm::createStringError("stop-after: found '" + name + "', expected one of " + names);
+}
 
 } // namespace
 
 llvm::ArrayRef<Stage> stages() { return kStages; }
 
-llvm::Error runStages(ModuleOp module, const Options &options, const Target &target) {
-  std::string names;
-  bool known = options.stopAfter.empty();
+llvm::Expected<std::vector<Variant>> runStages(ModuleOp module, const Options &options, llvm::ArrayRef<Target> targets,
+                                               AfterStage after) {
+  if (llvm::Error error = checkStopAfter(options.stopAfter)) return std::move(error);
+  std::vector<Variant> variants;
   for (const Stage &stage : stages()) {
-    known |= options.stopAfter == stage.name;
-    (names += names.empty() ? "" : ", ") += stage.name;
-  }
-  if (!known) return llvm::createStringError("stop-after: found '" + options.stopAfter + "', expected one of " + names);
-  for (const Stage &stage : stages()) {
-    PassManager pm(module.getContext());
-    stage.add(pm, options, target);
-    if (failed(pm.run(module))) return llvm::createStringError(std::string("stage ") + stage.name + " failed");
+    if (!stage.perTarget) {
+      if (llvm::Error error = runStage(stage, module, options, targets.front())) return std::move(error);
+    } else if (variants.empty()) {
+      for (const Target &target : targets) variants.push_back({target, module.clone()});
+    }
+    for (Variant &variant : variants)
+      if (llvm::Error error = runStage(stage, *variant.module, options, variant.target)) return std::move(error);
+    after(stage, variants);
     if (options.stopAfter == stage.name) break;
   }
-  return llvm::Error::success();
+  return variants;
 }
 
 } // namespace llmc

@@ -3,7 +3,9 @@
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "mlir/IR/Remarks.h"
+#include "passes/select/Descriptors.h"
 #include "passes/support/Schemes.h"
+#include "llvm/Support/FormatVariadic.h"
 #include <nlohmann/json.hpp>
 
 using namespace mlir;
@@ -33,14 +35,99 @@ std::string print(Type type) {
   return text;
 }
 
-Json kernelsOf(ModuleOp module) {
+/// Code for one target, and the memory that it wants (llmc_variant).
+Json describe(const Variant &variant) {
+  ModuleOp module = *variant.module;
+  return {{"target", variant.target.name},
+          {"features", toString(variant.target.features)},
+          {"arena_row_bytes", number(module, kArenaRowBytes)},
+          {"logit_arena_row_bytes", number(module, kLogitArenaRowBytes)},
+          {"private_bytes", number(module, kPrivateBytes)},
+          {"matmul_calls", number(module, kMatmulCalls)}};
+}
+
+/// Why each other row of the family's table is not what runs, reason by reason: what it refuses, or its cost.
+template <typename Desc> Json othersOf(StringRef row, const Desc &desc, const Target &target) {
+  double cost = 1;
+  for (const Kernel<Desc> &kernel : kernelTable<Desc>())
+    if (kernel.name == row) cost = kernel.cost(desc, target);
+  Json others = Json::array();
+  for (const Kernel<Desc> &kernel : kernelTable<Desc>()) {
+    if (kernel.name == row) continue;
+    Refusal reason = refusal(kernel, desc, target);
+    if (!reason)
+      reason = llvm::formatv("expected to take {0:f2} times as long", kernel.cost(desc, target) / cost).str();
+    auto same = llvm::find_if(others, [&](const Json &other) { return other["reason"] == *reason; });
+    if (same == others.end()) {
+      others.push_back({{"reason", *reason}, {"kernels", Json::array()}});
+      same = std::prev(others.end());
+    }
+    (*same)["kernels"].push_back(kernel.name);
+  }
+  return others;
+}
+
+/// What the products of a matmul are made of: 8-bit integers, 16-bit or 32-bit floats.
+const char *arithmeticOf(const MatmulDesc &desc) {
+  return desc.x.isQ8() && desc.w.isInteger() ? "int8" : desc.x.is16Bit() ? "16-bit" : "f32";
+}
+
+Json kernelsOf(const Variant &variant) {
   Json kernels = Json::array();
-  for (auto func : module.getOps<kernel::FuncOp>())
-    kernels.push_back({{"kernel", func.getRow().str()},
-                       {"symbol", func.getSymName().str()},
-                       {"min_rows", func.getMinRows()},
-                       {"max_rows", int64_t(func.getMaxRows()) == INT64_MAX ? Json() : Json(func.getMaxRows())}});
+  const Target &target = variant.target;
+  for (auto func : ModuleOp(*variant.module).getOps<kernel::FuncOp>()) {
+    int64_t minRows = func.getMinRows(), maxRows = func.getMaxRows();
+    Json row = {{"target", target.name},
+                {"kernel", func.getRow().str()},
+                {"symbol", func.getSymName().str()},
+                {"min_rows", minRows},
+                {"max_rows", maxRows == INT64_MAX ? Json() : Json(maxRows)}};
+    if (auto matmul = dyn_cast<kernel::MatmulAttr>(func.getDescriptor())) {
+      MatmulDesc desc = toDesc(matmul, minRows, maxRows);
+      row["shape"] =
+          desc.w.name() + " x " + desc.x.name() + ", " + std::to_string(desc.n) + " x " + std::to_string(desc.k);
+      row["arithmetic"] = arithmeticOf(desc);
+      row["others"] = othersOf(func.getRow(), desc, target);
+    } else if (auto rowwise = dyn_cast<kernel::RowwiseAttr>(func.getDescriptor())) {
+      RowwiseDesc desc = toDesc(rowwise, maxRows);
+      row["shape"] =
+          rowwise.getOp().str() + " to " + desc.out.name() + ", " + std::to_string(desc.columns) + " columns";
+      row["others"] = othersOf(func.getRow(), desc, target);
+    } else if (auto attention = dyn_cast<kernel::AttentionAttr>(func.getDescriptor())) {
+      AttentionDesc desc = toDesc(attention, minRows, maxRows, func.getRowBlock());
+      bool append = func.getFamily() == kernel::Family::KvAppend;
+      row["shape"] = std::to_string(desc.heads) + " heads, " + std::to_string(desc.kvHeads) + " kv heads of " +
+                     std::to_string(desc.headDim) + ", " + std::to_string(attention.getKvBits()) + "-bit cache";
+      row["others"] =
+          append ? othersOf(func.getRow(), KvAppendDesc{desc}, target) : othersOf(func.getRow(), desc, target);
+    }
+    kernels.push_back(std::move(row));
+  }
   return kernels;
+}
+
+Json callsOf(const Variant &variant) {
+  Json rows = Json::array();
+  for (const CallRow &call : variant.calls)
+    rows.push_back({{"target", variant.target.name},
+                    {"name", call.name},
+                    {"layers", call.layers},
+                    {"count", call.count},
+                    {"family", call.family},
+                    {"symbols", call.symbols},
+                    {"n", call.n},
+                    {"k", call.k},
+                    {"weight_bytes", call.weightBytes},
+                    {"weight_row_bytes", call.weightRowBytes},
+                    {"row_bytes_in", call.rowBytesIn},
+                    {"row_bytes_out", call.rowBytesOut},
+                    {"row_operations", call.rowOperations},
+                    {"position_bytes", call.positionBytes},
+                    {"position_operations", call.positionOperations},
+                    {"window", call.window},
+                    {"logit_rows", call.logitRows},
+                    {"barriers", call.barriers}});
+  return rows;
 }
 
 Json weightsOf(ModuleOp module) {
@@ -67,11 +154,12 @@ RefusalLog::~RefusalLog() { context.setRemarkEngine(nullptr); }
 std::string metadataJson(const Compilation &c) {
   ModuleOp module = *c.model.module;
   auto compute = module->getAttrOfType<StringAttr>(kComputeAttr);
+  Json variants = Json::array();
+  for (const Variant &variant : c.variants) variants.push_back(describe(variant));
   const TextAssets &text = c.model.text;
   Json j = {{"llmc", kVersion},
             {"name", c.model.name},
-            {"target", c.target.name},
-            {"features", toString(c.target.features)},
+            {"variants", variants},
             {"compute", compute ? compute.getValue().str() : "f32"},
             {"kv_type", c.options.kvType},
             {"vocab", number(module, llm::kVocab)},
@@ -79,9 +167,7 @@ std::string metadataJson(const Compilation &c) {
             {"layers", number(module, llm::kLayers)},
             {"max_context", number(module, llm::kMaxContext)},
             {"weight_bytes", number(module, kWeightBytes)},
-            {"page_bytes", number(module, kPageBytes)},
-            {"arena_row_bytes", number(module, kArenaRowBytes)},
-            {"logit_arena_row_bytes", number(module, kLogitArenaRowBytes)},
+            {"page_bytes", c.variants.empty() ? 0 : number(*c.variants.front().module, kPageBytes)},
             {"bos_token", text.bosToken},
             {"eos_token", text.eosToken},
             {"bos_id", text.bosId},
@@ -95,12 +181,18 @@ std::string reportJson(const Compilation &c, const RefusalLog &refusals) {
   for (const auto &[key, count] : refusals.counts())
     refused.push_back({{"pass", key.first}, {"reason", key.second}, {"count", count}});
   ModuleOp module = *c.model.module;
+  Json kernels = Json::array(), calls = Json::array();
+  for (const Variant &variant : c.variants) {
+    for (Json &kernel : kernelsOf(variant)) kernels.push_back(std::move(kernel));
+    for (Json &call : callsOf(variant)) calls.push_back(std::move(call));
+  }
   Json j = {{"options",
              {{"quantize", c.options.quantize},
               {"group_size", c.options.groupSize},
               {"asymmetric", c.options.asymmetric},
               {"compute", c.options.compute}}},
-            {"kernels", kernelsOf(module)},
+            {"kernels", kernels},
+            {"calls", calls},
             {"weights", weightsOf(module)},
             {"refusals", refused}};
   return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -113,6 +113,37 @@ struct ConcatSource : WeightSource {
   }
 };
 
+/// Parts that take turns, `turn` rows at a time; a part's last turn is filled up with zeros.
+struct InterleaveSource : ConcatSource {
+  int64_t turn = 0;
+  llvm::Error pull(int64_t begin, int64_t count, WeightScratch &scratch, unsigned depth,
+                   WeightRows &out) const override {
+    for (int64_t row = begin, left; row < begin + count; row += left) {
+      const WeightSource &part = *parts[row / turn % int64_t(parts.size())];
+      int64_t first = row / turn / int64_t(parts.size()) * turn + row % turn;
+      left = std::min(turn - row % turn, begin + count - row);
+      int64_t there = std::clamp<int64_t>(part.rows - first, 0, left);
+      if (there)
+        if (llvm::Error error = part.pull(first, there, scratch, depth, out)) return error;
+      for (int64_t r = there; r < left; ++r) addZeroRow(out);
+    }
+    return llvm::Error::success();
+  }
+  void addZeroRow(WeightRows &out) const {
+    if (!llvm::isa<wq::QuantType>(element)) {
+      std::fill_n(out.floats.data() + out.count * k * floatBytes(element), k * floatBytes(element), 0);
+    } else {
+      wq::SchemeAttr scheme = out.codes.scheme;
+      wq::SchemeRow<uint8_t> row = out.codes.row(out.count);
+      uint8_t zero = scheme.getOffset() != wq::Offset::None ? 0 : scheme.getKind() == wq::Kind::I4 ? 8 : 128;
+      std::fill_n(row.codes, k, zero);
+      std::fill_n(row.scales, out.codes.scaleStride(), 0);
+      std::fill_n(row.offsets, out.codes.offsetStride(), 0);
+    }
+    ++out.count;
+  }
+};
+
 struct Builder {
   mlir::ModuleOp module;
   llvm::ArrayRef<llm::InputFile> files;
@@ -133,7 +164,10 @@ struct Builder {
     return source;
   }
   Result concat(wq::ConcatOp op) {
-    auto source = std::make_unique<ConcatSource>();
+    auto turns = std::make_unique<InterleaveSource>();
+    turns->turn = op.getInterleave();
+    std::unique_ptr<ConcatSource> source = std::make_unique<ConcatSource>();
+    if (turns->turn) source = std::move(turns);
     for (mlir::Value part : op.getParts()) {
       Result made = build(part);
       if (!made) return made;

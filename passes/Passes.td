@@ -7,7 +7,7 @@ def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
   let summary = "choose a scheme for each weight matrix, by stated rules";
   let description = [{
     Needs llm.weight symbols used by llm.linear and llm.embed. Leaves `wq.scheme` on each of those symbols and
-    `wq.compute` ("f32" or "int8") on the module.
+    `wq.compute` on the module.
     - keep: the scheme that holds the file's values exactly.
     - int4: weights of linears i4, f16 scales; the output head and the embedding i8 with groups of 32, because an error
       there reaches every logit. int8: all i8. Groups of `group-size`, symmetric unless `asymmetric`.
@@ -52,8 +52,9 @@ def FuseQkv : Pass<"llmc-fuse-qkv", "mlir::func::FuncOp"> {
 def FuseGateUp : Pass<"llmc-fuse-gate-up", "mlir::func::FuncOp"> {
   let summary = "one linear for the gate and up projections";
   let description = [{
-    Needs llm.gated_mul. Leaves llm.glu of one wq.linear of the concatenated weights; or, refused (remark: not two
-    linears, another use, inputs or schemes differ), llm.glu of llm.concat_columns.
+    Needs llm.gated_mul. Leaves llm.glu_linear of the weights in turns of 32 rows; where the width is not a multiple of
+    32, llm.glu of one wq.linear of the concatenated weights; or, refused (remark: not two linears, another use, inputs
+    or schemes differ), llm.glu of llm.concat_columns.
   }];
   let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
 }
@@ -65,18 +66,24 @@ def FuseResidual : Pass<"llmc-fuse-residual", "mlir::func::FuncOp"> {
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
 }
-def QuantizeActivations : Pass<"llmc-quantize-activations", "mlir::func::FuncOp"> {
-  let summary = "int8 rows for linears whose weights are integers, when wq.compute is int8";
+def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
+  let summary = "the rows that linears read: q8 or 16 bits, as wq.compute and the target's kernels allow";
   let description = [{
-    Leaves wq.quantize_rows before each such wq.linear, one for each distinct input. The linear that computes the
+    Leaves wq.quantize_rows before each wq.linear that computes on other rows than f32, one for each distinct input and
+    format: one format for steps of few rows, one for many. Of the formats that the mode allows, the one whose kernel
+    costs least on the target: int8 takes q8 with a scale per 32 k for few rows and per group (at most 128 k) for many,
+    or 16-bit rows where tiles of them are faster; bf16, bf16_pair and f16 take theirs. The linear that computes the
     logits keeps f32 rows: its rounding error would reach every logit, and it runs for the wanted rows only.
+    Refuses (remark): no kernel of the target takes the mode's rows with such weights; f32 rows are used.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
+  let options = [Option<"target", "target", "std::string", "\"x86-64-v2\"", "target name (llmc targets)">];
 }
 def FuseNormIntoLinear : Pass<"llmc-fuse-norm-into-linear", "mlir::func::FuncOp"> {
   let summary = "norms and GLUs write the rows that their linears read";
   let description = [{
-    Needs wq.quantize_rows of llm.rms_norm or llm.glu. Leaves the norm or GLU with a q8 result.
+    Needs wq.quantize_rows of llm.rms_norm, llm.glu or llm.glu_linear. Leaves them with a result of !wq.rows. A
+    llm.glu_linear writes q8 rows in blocks of 32 only: what it does not write remains wq.quantize_rows, of its f32 rows.
     Refuses (remark): the f32 rows have another use.
   }];
 }
@@ -101,20 +108,29 @@ def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
     Option<"target", "target", "std::string", "\"x86-64-v2\"", "target name (llmc targets)">,
     Option<"kvType", "kv-type", "std::string", "\"f16\"", "f32 or f16">];
 }
+def ReplicateRows : Pass<"llmc-replicate-rows", "mlir::func::FuncOp"> {
+  let summary = "in steps of few rows, every thread computes norms and the like for itself";
+  let description = [{
+    Needs kernel.call. Leaves `replicated` on calls that work row by row, write a new value, and whose value nobody
+    overwrites: their readers then need no barrier in steps of few rows.
+  }];
+}
 def PlanMemory : Pass<"llmc-plan-memory", "mlir::func::FuncOp"> {
   let summary = "liveness; one arena; an offset for each value";
   let description = [{
     Needs kernel.call. Leaves `offset` on each call with a result, and `kernel.arena_row_bytes`,
     `kernel.logit_arena_row_bytes` on the function. Offsets are bytes per row of capacity, multiples of 64. Tied results
-    share the buffer of their input. Refuses (error): a tied input is read later.
+    share the buffer of their input. Replicated calls get a `private_offset` as well, and the function
+    `kernel.private_bytes`, of one thread. Refuses (error): a tied input is read later.
   }];
 }
 def InsertBarriers : Pass<"llmc-insert-barriers", "mlir::func::FuncOp"> {
   let summary = "SPMD: a barrier where threads exchange data";
   let description = [{
     Needs planned kernel.calls. Leaves kernel.barrier before a call that reads, or overwrites, bytes that another thread
-    may have written, or may still read, since the last barrier. Calls that split by rows and touch the same rows of the
-    same value need none.
+    may have written, or may still read, since the last barrier, for the modes of a step in which that can be: calls that
+    split by rows and touch the same rows of the same value need none, nor do readers of what every thread has computed
+    for itself.
   }];
   let dependentDialects = ["llmc::kernel::KernelDialect"];
 }

@@ -21,7 +21,8 @@ static int64_t pagesFor(int64_t positions, int64_t sequences, int64_t pagesPerSe
   return smaller(worst, sequences * pagesPerSequence);
 }
 
-static int fillLimits(const llmc_context_options *options, struct llmcLimits *out, llmc_error *error) {
+static int fillLimits(const llmc_model *model, const llmc_context_options *options, struct llmcLimits *out,
+                      llmc_error *error) {
   static const llmc_context_options defaults;
   const int64_t most = INT32_MAX / 64; /* ids, rows and positions are i32 */
   const llmc_context_options *o = options ? options : &defaults;
@@ -31,6 +32,7 @@ static int fillLimits(const llmc_context_options *options, struct llmcLimits *ou
       .positions = o->max_positions ? o->max_positions : smaller(4096, maxContext),
       .sequences = o->max_sequences ? o->max_sequences : 1,
       .threads = o->threads,
+      .variant = model->variant,
   };
   l.logitRows = o->max_logit_rows ? o->max_logit_rows : smaller(l.sequences, l.rows);
   if (!l.threads) {
@@ -81,6 +83,7 @@ static void takeArrays(struct llmc_context *c, const struct llmcLimits *l, struc
   c->kv.tables = take(p, l->sequences, sizeof(int32_t *));
   int32_t *table = take(p, l->sequences * l->pagesPerSequence, sizeof(int32_t));
   for (int64_t s = 0; table && s < l->sequences; ++s) c->kv.tables[s] = table + s * l->pagesPerSequence;
+  c->claims = take(p, l->variant->matmul_calls, kLine);
   c->kv.freePages = take(p, l->pages, sizeof(int32_t));
   c->kv.references = take(p, l->pages, sizeof(int32_t));
 }
@@ -95,8 +98,10 @@ static uint64_t otherBytes(const struct llmcLimits *l) {
 
 /* ---- plan ---- */
 
-static int product(const char *name, int64_t count, int64_t size, int64_t *out, llmc_error *error) {
+/* Bytes of count values of `size` bytes and, behind them, `extra`. */
+static int product(const char *name, int64_t count, int64_t size, int64_t extra, int64_t *out, llmc_error *error) {
   if (!__builtin_mul_overflow(count, size, out) && *out < (int64_t)1 << 46) {
+    *out += extra;
     *out = (int64_t)llmcMapSize((uint64_t)(*out ? *out : 1), true);
     return LLMC_OK;
   }
@@ -104,14 +109,16 @@ static int product(const char *name, int64_t count, int64_t size, int64_t *out, 
                   name, count, size);
 }
 
-static int planMemory(const llmc_context_options *options, struct llmcLimits *limits, llmc_memory_plan *plan,
-                      llmc_error *error) {
+static int planMemory(const llmc_model *model, const llmc_context_options *options, struct llmcLimits *limits,
+                      llmc_memory_plan *plan, llmc_error *error) {
   const struct llmc_model_constants *c = &llmc_model_constants;
   llmc_memory_plan p = {.weights = c->weight_bytes};
-  int status = fillLimits(options, limits, error);
-  if (!status) status = product("arena", limits->rows, c->arena_row_bytes, &p.arena, error);
-  if (!status) status = product("logit arena", limits->logitRows, c->logit_arena_row_bytes, &p.logit_arena, error);
-  if (!status) status = product("kv cache", limits->pages, c->page_bytes, &p.kv_cache, error);
+  int status = fillLimits(model, options, limits, error);
+  const struct llmc_variant *v = model->variant;
+  if (!status)
+    status = product("arena", limits->rows, v->arena_row_bytes, limits->threads * v->private_bytes, &p.arena, error);
+  if (!status) status = product("logit arena", limits->logitRows, v->logit_arena_row_bytes, 0, &p.logit_arena, error);
+  if (!status) status = product("kv cache", limits->pages, c->page_bytes, 0, &p.kv_cache, error);
   if (status) return status;
   p.other = (int64_t)llmcMapSize(otherBytes(limits), false);
   p.total = p.arena + p.logit_arena + p.kv_cache + p.other;
@@ -124,7 +131,7 @@ static int planMemory(const llmc_context_options *options, struct llmcLimits *li
 int llmc_plan(const llmc_model *model, const llmc_context_options *options, llmc_memory_plan *plan, llmc_error *error) {
   struct llmcLimits limits;
   if (!model || !plan) return llmcFail(error, LLMC_ERROR_ARGUMENT, "%s: found null", model ? "plan" : "model");
-  return planMemory(options, &limits, plan, error);
+  return planMemory(model, options, &limits, plan, error);
 }
 
 /* ---- context ---- */
@@ -140,6 +147,9 @@ static void fillBatch(llmc_context *c) {
       .pages = c->kv.pages,
       .arena = c->arena,
       .logit_arena = c->logitArena,
+      .private_arena = c->arena + c->limits.rows * c->limits.variant->arena_row_bytes,
+      .private_bytes = c->limits.variant->private_bytes,
+      .claims = c->claims,
       .weights = c->model->weights,
   };
 }
@@ -175,7 +185,7 @@ int llmc_context_create(llmc_context **out, llmc_model *model, const llmc_contex
   llmc_memory_plan plan;
   if (!out || !model) return llmcFail(error, LLMC_ERROR_ARGUMENT, "%s: found null", out ? "model" : "context");
   *out = NULL;
-  int status = planMemory(options, &limits, &plan, error);
+  int status = planMemory(model, options, &limits, &plan, error);
   if (status) return status;
   char *memory = llmcMap((uint64_t)plan.other, false);
   if (!memory)

@@ -82,6 +82,13 @@ void llmcTeamStop(struct llmcTeam *team);
 /* Called by the compiled step: returns when all threads of the team have called it. */
 void llmc_step_barrier(const struct llmc_batch *batch, int64_t thread, int64_t threads);
 
+/* ---- split.c ---- */
+
+/* LLMC_MODE_* of a step. */
+int64_t llmcStepMode(int64_t rows, int64_t threads);
+/* Called by the compiled step: this thread's part of a matmul. */
+void llmc_step_panels(const struct llmc_panels *work, int64_t mode, int64_t thread, int64_t threads);
+
 /* ---- kv.c: the page pool and the sequences in it ---- */
 
 /* Pages that no sequence uses are in freePages[0, freeCount). A page has as many references as sequences use it. */
@@ -112,6 +119,7 @@ bool llmcKvHas(const struct llmcKv *kv, int32_t sequence);
 
 struct llmcLimits {
   int64_t rows, logitRows, positions, sequences, threads, pages, pagesPerSequence;
+  const struct llmc_variant *variant; /* the code that will run: arenas are as it wants them */
 };
 
 struct llmc_context {
@@ -123,6 +131,7 @@ struct llmc_context {
   struct llmcTeam *team;
   struct llmc_batch batch;
   char *arena, *logitArena;
+  void *claims;
   /* [rows]: of the batch; tokenRow[i] is the row of input token i, rowWanted[r] and rowLogit[r] are by row */
   int32_t *tokens, *positions, *rowSequence, *tokenRow, *rowLogit;
   uint8_t *rowWanted;

@@ -1,6 +1,7 @@
 /* step.c: checks a list of tokens, groups it by sequence, and runs the compiled step on it. */
 #include "internal.h"
 #include <inttypes.h>
+#include <string.h>
 
 /* ---- checking ---- */
 
@@ -99,6 +100,9 @@ int llmc_step(llmc_context *c, const llmc_step_input *input, llmc_error *error) 
   /* The arenas are laid out for the rows of this step, so that a small step touches little memory. */
   c->batch.capacity = input->n;
   c->batch.logit_capacity = c->batch.logit_count ? c->batch.logit_count : 1;
+  c->batch.mode = llmcStepMode(input->n, c->limits.threads);
+  c->batch.logit_mode = c->batch.logit_count <= LLMC_FEW_ROWS ? LLMC_MODE_FEW : LLMC_MODE_TILES;
+  memset(c->claims, 0, (size_t)c->limits.variant->matmul_calls * kLine);
   llmcTeamRun(c->team, c->model->variant->step, &c->batch);
   return LLMC_OK;
 }
@@ -106,7 +110,7 @@ int llmc_step(llmc_context *c, const llmc_step_input *input, llmc_error *error) 
 int64_t llmc_logit_count(const llmc_context *c) { return c->batch.logit_count; }
 
 float *llmc_logits(const llmc_context *c, int64_t i) {
-  const struct llmc_model_constants *k = &llmc_model_constants;
+  const struct llmc_variant *k = c->limits.variant;
   if (i < 0 || i >= c->batch.logit_count) return NULL;
   char *logits = c->batch.logit_arena + k->logits_offset * c->batch.logit_capacity;
   return (float *)(logits + c->logitOrder[i] * k->logits_stride);

@@ -1,4 +1,4 @@
-"""lit: passes/**/*.mlir, tools/**/*.test and compiler/**/*.test. Run `lit-22 build/test`, or one file of it:
+"""lit: {passes,dialects}/**/*.mlir, tools/**/*.test and compiler/**/*.test. Run `lit-22 build/test`, or one file of it:
 `lit-22 -v build/test --filter fuse-qkv`. lit.site.cfg.py in the build folder says where the tools are."""
 import os
 

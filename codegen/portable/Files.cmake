@@ -9,6 +9,7 @@ target_sources(llmc_codegen PRIVATE
   portable/LlvmTarget.cpp
   portable/Lower.cpp
   portable/Matmul.cpp
+  portable/MatmulEpilogue.cpp
   portable/Numeric.cpp
   portable/RopeTable.cpp
   portable/RowQ8.cpp

@@ -29,7 +29,7 @@ LogicalResult CallOp::verify() {
   if (getCallees().empty()) return emitOpError("expects at least one callee");
   if (getOperandRoles().size() != getInputs().size())
     return emitOpError() << "has " << getInputs().size() << " inputs and " << getOperandRoles().size() << " roles";
-  if (getTied() && (*getTied() < 0 || *getTied() >= int64_t(getInputs().size())))
+  if (getTied() && *getTied() >= getInputs().size())
     return emitOpError() << "is tied to input " << *getTied() << " of " << getInputs().size();
   return success();
 }

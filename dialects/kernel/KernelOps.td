@@ -24,14 +24,19 @@ class Kernel_Descriptor<string name, string m> : AttrDef<Kernel_Dialect, name> {
   let summary = "descriptor of codegen/Descriptor.h";
   let assemblyFormat = "`<` struct(params) `>`";
 }
+/// Rows of a value in steps of few and of many rows; absent for f32.
+def Kernel_Rows : OptionalParameter<"::llmc::wq::RowFormatAttr">;
 def Kernel_MatmulAttr : Kernel_Descriptor<"Matmul", "matmul"> {
   let parameters = (ins "int64_t":$n, "int64_t":$k, "::llmc::wq::SchemeAttr":$w,
-                    DefaultValuedParameter<"bool", "false">:$q8, DefaultValuedParameter<"bool", "false">:$bias,
-                    DefaultValuedParameter<"bool", "false">:$accumulate, "int64_t":$x_stride, "int64_t":$y_stride);
+                    Kernel_Rows:$x_few, Kernel_Rows:$x_many,
+                    DefaultValuedParameter<"bool", "false">:$bias,
+                    DefaultValuedParameter<"bool", "false">:$accumulate,
+                    DefaultValuedParameter<"int64_t", "0">:$activation, DefaultValuedParameter<"bool", "false">:$glu,
+                    Kernel_Rows:$y_few, Kernel_Rows:$y_many, "int64_t":$x_stride, "int64_t":$y_stride);
 }
 def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
   let parameters = (ins StringRefParameter<"the op's name in codegen">:$op, "int64_t":$columns,
-                    DefaultValuedParameter<"bool", "false">:$q8_out,
+                    Kernel_Rows:$out_few, Kernel_Rows:$out_many,
                     "int64_t":$x_stride, "int64_t":$y_stride, DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$epsilon,
                     DefaultValuedParameter<"int64_t", "0">:$activation,
                     OptionalParameter<"::llmc::wq::SchemeAttr">:$w, DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$scale,
@@ -79,10 +84,13 @@ def Kernel_CallOp : Kernel_Op<"call", [MemoryEffects<[MemRead, MemWrite]>]> {
     `logit_rows`: the rows are the wanted logits' rows, not the tokens. `operand_roles` names the argument-structure
     field each input goes to: "x", "w", "bias", "y", "qkv", "rope", "q"; "y" is the buffer that a tied result is in.
     `column_offset` (bytes) is where in each row of the result the call writes; `layer_offset` (bytes) is the layer's
-    part of a KV page.
+    part of a KV page. `replicated`: in steps of few rows every thread computes all rows into a copy of its own, at
+    `private_offset`. `many`: nothing runs in steps of few rows. Panels become rows where a step is split by rows (LLMC_MODE_ROWS).
   }];
   let arguments = (ins Variadic<AnyType>:$inputs, FlatSymbolRefArrayAttr:$callees, StrArrayAttr:$operand_roles,
-                   Kernel_PartitionAttr:$partition, I64Attr:$units, UnitAttr:$logit_rows, OptionalAttr<I64Attr>:$tied,
+                   Kernel_PartitionAttr:$partition, I64Attr:$units, UnitAttr:$logit_rows, UnitAttr:$replicated,
+                   UnitAttr:$many,
+                   OptionalAttr<I64Attr>:$private_offset, OptionalAttr<I64Attr>:$tied,
                    DefaultValuedAttr<I64Attr, "0">:$column_offset, DefaultValuedAttr<I64Attr, "0">:$layer_offset,
                    I64Attr:$row_bytes, OptionalAttr<I64Attr>:$offset);
   let results = (outs AnyRankedTensor:$y);
@@ -92,14 +100,27 @@ def Kernel_CallOp : Kernel_Op<"call", [MemoryEffects<[MemRead, MemWrite]>]> {
   }];
   let hasVerifier = 1;
 }
+def Kernel_ByRowsOp : Kernel_Op<"by_rows", [Pure]> {
+  let summary = "the value `few` in steps of few rows (LLMC_FEW_ROWS), else `many`";
+  let arguments = (ins AnyRankedTensor:$few, AnyRankedTensor:$many);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$few `,` $many attr-dict `:` type($few) `,` type($many) `->` type($y)";
+}
 def Kernel_AllocOp : Kernel_Op<"alloc"> {
   let summary = "a buffer that several calls write parts of";
   let arguments = (ins I64Attr:$row_bytes, OptionalAttr<I64Attr>:$offset);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "`row_bytes` $row_bytes (`offset` $offset^)? attr-dict `:` type($y)";
 }
+def Kernel_Mode : I32BitEnumAttr<"Mode", "how a step deals its work to the threads (LLMC_MODE_*)", [
+    I32BitEnumAttrCaseBit<"Few", 0, "few">, I32BitEnumAttrCaseBit<"Tiles", 1, "tiles">,
+    I32BitEnumAttrCaseBit<"Rows", 2, "rows">]> {
+  let cppNamespace = "::llmc::kernel"; let genSpecializedAttr = 0;
+}
+def Kernel_ModeAttr : EnumAttr<Kernel_Dialect, Kernel_Mode, "mode"> { let assemblyFormat = "$value"; }
 def Kernel_BarrierOp : Kernel_Op<"barrier", [MemoryEffects<[MemRead, MemWrite]>]> {
-  let summary = "all threads of the step arrive before any goes on";
-  let assemblyFormat = "attr-dict";
+  let summary = "in steps of these modes, all threads arrive before any goes on";
+  let arguments = (ins Kernel_ModeAttr:$modes);
+  let assemblyFormat = "$modes attr-dict";
 }
 #endif

@@ -1,4 +1,5 @@
 #include "dialects/llm/Eval.h"
+#include "llmc_kernel.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -51,8 +52,9 @@ llvm::Expected<std::vector<float>> Evaluator::step(llvm::ArrayRef<int32_t> token
     }
     Result y = evaluate(op);
     if (!y) return y.takeError();
-    if (llvm::isa<wq::Q8Type>(llvm::cast<mlir::RankedTensorType>(op.getResult(0).getType()).getElementType()))
-      *y = quantizeRows(*y);
+    mlir::Type element = llvm::cast<mlir::RankedTensorType>(op.getResult(0).getType()).getElementType();
+    if (auto rows = llvm::dyn_cast<wq::RowsType>(element))
+      *y = roundRows(*y, y->rows <= LLMC_FEW_ROWS ? rows.getFew() : rows.getMany());
     values[op.getResult(0)] = std::make_shared<Tensor>(std::move(*y));
   }
   return llvm::createStringError("found @step without a return");
@@ -131,8 +133,12 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       })
       .Case<GatedMulOp>([&](auto op) { return gatedMul(tensor(op.getGate()), tensor(op.getUp()), op.getActivation()); })
       .Case<GluOp>([&](auto op) { return glu(tensor(op.getX()), op.getActivation()); })
+      .Case<GluLinearOp>([&](auto op) {
+        Tensor both = linear(tensor(op.getX()), tensor(op.getW()), optionalTensor(op.getBias()), nullptr);
+        return gluInTurns(both, op.getActivation());
+      })
       .Case<AddOp>([&](auto op) { return add(tensor(op.getA()), tensor(op.getB())); })
-      // Its result type is q8, which step() turns every such result into.
+      // Its result type says how the rows are rounded, which step() does for every op.
       .Case<wq::QuantizeRowsOp>([&](auto op) { return tensor(op.getX()); })
       .Default([](mlir::Operation *op) -> Result {
         return llvm::createStringError("found " + op->getName().getStringRef().str() +

@@ -178,6 +178,18 @@ LogicalResult ConcatColumnsOp::verify() {
   return success();
 }
 
+LogicalResult GluLinearOp::verify() {
+  auto w = cast<RankedTensorType>(getW().getType());
+  if (w.getRank() != 2 || w.getDimSize(1) != columns(getX()))
+    return emitOpError() << "expects a weight of K = " << columns(getX()) << ", has " << w;
+  if (w.getDimSize(0) != 2 * columns(getY()) || columns(getY()) % 32)
+    return emitOpError() << "expects a weight of twice as many rows as the result has columns, in turns of 32: has "
+                         << w.getDimSize(0) << " rows and " << columns(getY()) << " columns";
+  if (getBias() && cast<RankedTensorType>(getBias().getType()).getDimSize(0) != w.getDimSize(0))
+    return emitOpError("expects a bias for each row of the weight");
+  return success();
+}
+
 LogicalResult GluOp::verify() {
   if (columns(getX()) != 2 * columns(getY())) return emitOpError("expects rows twice as wide as the result");
   return success();

@@ -182,6 +182,20 @@ def Llm_GluOp : Llm_Op<"glu", [Pure]> {
   let assemblyFormat = "$x attr-dict `:` type($x) `->` type($y)";
   let hasVerifier = 1;
 }
+def Llm_GluLinearOp : Llm_Op<"glu_linear", [Pure]> {
+  let summary = "y = activation(g) * u of one linear: the gated half of an MLP before its down projection";
+  let description = [{
+    x: [M, K] f32 or `!wq.rows`; w: [2*I, K] in a scheme, rows in turns of 32: 32 of g, 32 of u (wq.concat interleave);
+    bias: [2*I] likewise; y: [M, I] f32 or `!wq.rows`; I is a multiple of 32.
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$w, Optional<AnyRankedTensor>:$bias,
+                   Llm_ActivationAttr:$activation);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = [{
+    $x `,` $w (`bias` $bias^ `:` type($bias))? attr-dict `:` type($x) `,` type($w) `->` type($y)
+  }];
+  let hasVerifier = 1;
+}
 def Llm_AddOp : Llm_Op<"add", [Pure, SameOperandsAndResultType]> {
   let summary = "y = a + b, element by element";
   let arguments = (ins AnyRankedTensor:$a, AnyRankedTensor:$b);

@@ -102,13 +102,19 @@ LogicalResult DecodeOp::verify() {
 
 LogicalResult ConcatOp::verify() {
   if (getParts().empty()) return emitOpError("expects parts");
-  int64_t rows = 0;
+  int64_t rows = 0, turn = getInterleave(), first = tensor(getParts()[0]).getDimSize(0);
+  if (turn < 0) return emitOpError() << "has turns of " << turn << " rows";
   for (Value part : getParts()) {
     if (tensor(part).getElementType() != tensor(getY()).getElementType()) return emitOpError("mixes element types");
     if (tensor(part).getRank() != tensor(getY()).getRank() ||
         tensor(part).getShape().drop_front() != tensor(getY()).getShape().drop_front())
       return emitOpError("mixes row lengths");
-    rows += tensor(part).getDimSize(0);
+    int64_t partRows = tensor(part).getDimSize(0);
+    if (turn && partRows != first)
+      return emitOpError() << "takes turns of parts with " << first << " and " << partRows << " rows";
+    if (turn && partRows % turn && isa<EncodedType>(tensor(part).getElementType()))
+      return emitOpError() << "pads encoded rows: found " << partRows << ", expected a multiple of " << turn;
+    rows += turn ? (partRows + turn - 1) / turn * turn : partRows;
   }
   if (rows != tensor(getY()).getDimSize(0))
     return emitOpError() << "has " << rows << " rows, its result " << tensor(getY()).getDimSize(0);
@@ -135,7 +141,7 @@ LogicalResult PackedOp::verify() {
 
 LogicalResult QuantizeRowsOp::verify() {
   if (!sameShape(getX(), getY())) return emitOpError("changes the shape");
-  if (!isa<Q8Type>(tensor(getY()).getElementType())) return emitOpError("expects a q8 result");
+  if (!isa<RowsType>(tensor(getY()).getElementType())) return emitOpError("expects a result of !wq.rows");
   return success();
 }
 

@@ -37,6 +37,7 @@ def Wq_Offset : I32EnumAttr<"Offset", "what is added to code * scale", [
 }
 def Wq_ScaleParameter : EnumParameter<Wq_ScaleType> { let defaultValue = "::llmc::wq::ScaleType::F16"; }
 def Wq_OffsetParameter : EnumParameter<Wq_Offset> { let defaultValue = "::llmc::wq::Offset::None"; }
+def Wq_OrderParameter : EnumParameter<Wq_Kind> { let defaultValue = "::llmc::wq::Kind::F32"; }
 def Wq_SchemeAttr : AttrDef<Wq_Dialect, "Scheme"> {
   let mnemonic = "scheme";
   let summary = "bits, group size, scale type and symmetry of a weight; the same fields as codegen's WeightFormat";
@@ -121,8 +122,29 @@ def Wq_PackedType : Wq_Type<"Packed", "packed"> {
   let parameters = (ins "::llmc::wq::SchemeAttr":$scheme);
   let assemblyFormat = "`<` $scheme `>`";
 }
-def Wq_Q8Type : Wq_Type<"Q8", "q8"> {
-  let summary = "element type of activations quantised per row and block of 32 (codegen/Descriptor.h, Q8 rows)";
+def Wq_RowKind : I32EnumAttr<"RowKind", "how the elements of an activation row are stored", [
+    I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"Q8", 1, "q8">, I32EnumAttrCase<"BF16", 2, "bf16">,
+    I32EnumAttrCase<"BF16Pair", 3, "bf16_pair">, I32EnumAttrCase<"F16", 4, "f16">]> {
+  let cppNamespace = "::llmc::wq"; let genSpecializedAttr = 0;
+}
+def Wq_RowFormatAttr : AttrDef<Wq_Dialect, "RowFormat"> {
+  let mnemonic = "row_format";
+  let summary = "codegen's RowFormat: kind, k per scale (q8), order of k (16 bits: kind of the consumer's weights)";
+  let parameters = (ins EnumParameter<Wq_RowKind>:$kind, DefaultValuedParameter<"int64_t", "0">:$block,
+                    Wq_OrderParameter:$order);
+  let builders = [AttrBuilder<(ins "::llmc::wq::RowKind":$kind, CArg<"int64_t", "0">:$block), [{
+    return $_get($_ctxt, kind, block, ::llmc::wq::Kind::F32);
+  }]>];
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+def Wq_RowsType : Wq_Type<"Rows", "rows"> {
+  let summary = "element type of activation rows that a linear reads in another format than f32";
+  let description = [{
+    `few`: in steps of up to kFewRows rows (decode); `many`: in larger ones (prefill).
+    Example: `!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 128>>`.
+  }];
+  let parameters = (ins "::llmc::wq::RowFormatAttr":$few, "::llmc::wq::RowFormatAttr":$many);
+  let assemblyFormat = "`<` $few `,` $many `>`";
 }
 
 //===- Ops -----------------------------------------------------------------===//
@@ -160,8 +182,13 @@ def Wq_DecodeOp : Wq_Op<"decode", [Pure]> {
 }
 def Wq_ConcatOp : Wq_Op<"concat", [Pure]> {
   let summary = "weights one above the other, along N";
-  let description = "[N1, K], [N2, K], ... of one element type -> [N1+N2+..., K]; vectors likewise.";
-  let arguments = (ins Variadic<AnyRankedTensor>:$parts);
+  let description = [{
+    [N1, K], [N2, K], ... of one element type -> [N1+N2+..., K]; vectors likewise.
+    With `interleave` = B > 0 the P parts have N rows each and take turns, B rows at a time: row (c*P + p)*B + i of the
+    result is row c*B + i of part p, or a row of zeros from N on: [P * (N rounded up to B), K]. Encoded weights must
+    have whole turns. 32 puts gate and up into the two halves of each panel, where the GLU epilogue wants them.
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$parts, DefaultValuedAttr<I64Attr, "0">:$interleave);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$parts attr-dict `:` type($parts) `->` type($y)";
   let hasVerifier = 1;
@@ -197,7 +224,7 @@ def Wq_GetPackedOp : Wq_Op<"get_packed", [Pure]> {
   let assemblyFormat = "$packed attr-dict `:` type($y)";
 }
 def Wq_QuantizeRowsOp : Wq_Op<"quantize_rows", [Pure]> {
-  let summary = "activations to Q8 rows: symmetric, a scale per row and 32 k";
+  let summary = "activations to the rows of the result's type: quantised per block, or rounded to 16 bits";
   let arguments = (ins AnyRankedTensor:$x);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$x attr-dict `:` type($x) `->` type($y)";
@@ -206,8 +233,8 @@ def Wq_QuantizeRowsOp : Wq_Op<"quantize_rows", [Pure]> {
 def Wq_LinearOp : Wq_Op<"linear", [Pure, AttrSizedOperandSegments]> {
   let summary = "y = x W^T (+ bias) (+ residual) with a packed weight";
   let description = [{
-    x: [M, K] f32 or q8; w: [N, K] packed; bias: [N] packed f32; residual, y: [M, N] f32.
-    f32 x: exact products of f32 and decoded weights; q8 x: integer dot products per block.
+    x: [M, K] f32 or `!wq.rows`; w: [N, K] packed; bias: [N] packed f32; residual, y: [M, N] f32.
+    f32 x: exact products of f32 and decoded weights; q8 x: integer dot products per block; 16-bit x: of rounded x.
   }];
   let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$w, Optional<AnyRankedTensor>:$bias,
                    Optional<AnyRankedTensor>:$residual);

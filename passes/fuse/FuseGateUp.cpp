@@ -11,11 +11,20 @@ using namespace mlir;
 
 namespace {
 
+/// Rows of the gate, then rows of up: the halves of a panel (MatmulDesc::glu).
+constexpr int64_t kTurn = 32;
+
 struct JoinGateAndUp : OpRewritePattern<llm::GatedMulOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::GatedMulOp op, PatternRewriter &rewriter) const override {
     SmallVector<Value> parts = {op.getGate(), op.getUp()};
     Value both;
+    if (whyNotJoinable(parts).empty() && cast<RankedTensorType>(op.getType()).getDimSize(1) % kTurn == 0) {
+      JoinedLinears joined = joinOperands(rewriter, op.getLoc(), parts, kTurn);
+      rewriter.replaceOpWithNewOp<llm::GluLinearOp>(op, op.getType(), joined.x, joined.w, joined.bias,
+                                                    op.getActivationAttr());
+      return success();
+    }
     if (std::string reason = whyNotJoinable(parts); reason.empty()) {
       both = joinLinears(rewriter, op.getLoc(), parts);
     } else {

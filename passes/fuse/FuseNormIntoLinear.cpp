@@ -1,5 +1,6 @@
 #include "dialects/llm/Llm.h"
 #include "passes/Passes.h"
+#include "passes/support/Formats.h"
 #include "passes/support/Rewrite.h"
 
 namespace llmc {
@@ -24,9 +25,32 @@ struct WriteQuantizedRows : OpRewritePattern<wq::QuantizeRowsOp> {
   }
 };
 
+/// The format itself if a GLU epilogue writes it, else f32.
+wq::RowFormatAttr writtenByGlu(wq::RowFormatAttr format) {
+  return toRowFormat(format) == RowFormat::Q8 ? format : wq::RowFormatAttr::get(format.getContext(), wq::RowKind::F32);
+}
+
+struct WriteQuantizedGlu : OpRewritePattern<wq::QuantizeRowsOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(wq::QuantizeRowsOp op, PatternRewriter &rewriter) const override {
+    auto glu = op.getX().getDefiningOp<llm::GluLinearOp>();
+    auto type = cast<RankedTensorType>(op.getType());
+    auto rows = cast<wq::RowsType>(type.getElementType());
+    if (!glu || !cast<RankedTensorType>(glu.getType()).getElementType().isF32()) return failure();
+    auto written = wq::RowsType::get(getContext(), writtenByGlu(rows.getFew()), writtenByGlu(rows.getMany()));
+    if (fewRows(type.clone(written)) == RowFormat::F32 && manyRows(type.clone(written)) == RowFormat::F32)
+      return failure();
+    if (!glu->hasOneUse()) return rewriter.notifyMatchFailure(op, "the f32 rows have another use");
+    rewriter.modifyOpInPlace(glu, [&] { glu.getY().setType(type.clone(written)); });
+    if (written == rows) rewriter.replaceOp(op, glu);
+    return success();
+  }
+};
+
 struct FuseNormIntoLinear : impl::FuseNormIntoLinearBase<FuseNormIntoLinear> {
   void runOnOperation() override {
-    if (failed(applyWithReasons<WriteQuantizedRows>(getOperation(), getArgument()))) signalPassFailure();
+    if (failed(applyWithReasons<WriteQuantizedRows, WriteQuantizedGlu>(getOperation(), getArgument())))
+      signalPassFailure();
   }
 };
 

@@ -15,12 +15,12 @@ std::string print(Type type) {
 }
 
 /// The concatenation of weights or biases of one element type.
-Value concat(PatternRewriter &rewriter, Location loc, SmallVector<Value> parts) {
+Value concat(PatternRewriter &rewriter, Location loc, SmallVector<Value> parts, int64_t interleave) {
   auto first = cast<RankedTensorType>(parts[0].getType());
   SmallVector<int64_t> shape(first.getShape());
   shape[0] = 0;
   for (Value part : parts) shape[0] += cast<RankedTensorType>(part.getType()).getDimSize(0);
-  return wq::ConcatOp::create(rewriter, loc, first.clone(shape), parts);
+  return wq::ConcatOp::create(rewriter, loc, first.clone(shape), parts, interleave);
 }
 } // namespace
 
@@ -41,19 +41,22 @@ std::string whyNotJoinable(ValueRange parts) {
   return "";
 }
 
-Value joinLinears(PatternRewriter &rewriter, Location loc, ValueRange parts) {
+JoinedLinears joinOperands(PatternRewriter &rewriter, Location loc, ValueRange parts, int64_t interleave) {
   SmallVector<Value> weights, biases;
-  int64_t columns = 0;
   for (Value part : parts) {
     auto linear = part.getDefiningOp<wq::LinearOp>();
     weights.push_back(linear.getW());
     if (linear.getBias()) biases.push_back(linear.getBias());
-    columns += cast<RankedTensorType>(linear.getType()).getDimSize(1);
   }
-  auto first = parts[0].getDefiningOp<wq::LinearOp>();
+  return {parts[0].getDefiningOp<wq::LinearOp>().getX(), concat(rewriter, loc, weights, interleave),
+          biases.empty() ? Value() : concat(rewriter, loc, biases, interleave)};
+}
+
+Value joinLinears(PatternRewriter &rewriter, Location loc, ValueRange parts) {
+  JoinedLinears joined = joinOperands(rewriter, loc, parts, 0);
+  int64_t columns = cast<RankedTensorType>(joined.w.getType()).getDimSize(0);
   auto type = RankedTensorType::get({ShapedType::kDynamic, columns}, rewriter.getF32Type());
-  Value bias = biases.empty() ? Value() : concat(rewriter, loc, biases);
-  return wq::LinearOp::create(rewriter, loc, type, first.getX(), concat(rewriter, loc, weights), bias, Value());
+  return wq::LinearOp::create(rewriter, loc, type, joined.x, joined.w, joined.bias, Value());
 }
 
 } // namespace llmc

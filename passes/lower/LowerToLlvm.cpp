@@ -5,6 +5,7 @@
 #include "llmc_kernel.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "passes/Passes.h"
+#include "passes/support/Formats.h"
 #include "passes/support/Schemes.h"
 
 namespace llmc {
@@ -50,6 +51,9 @@ int64_t resultField(kernel::Family family) {
   return -1;
 }
 
+constexpr uint32_t kAllModes = uint32_t(kernel::Mode::Few | kernel::Mode::Tiles | kernel::Mode::Rows);
+static_assert(uint32_t(kernel::Mode::Few) == 1 << LLMC_MODE_FEW && uint32_t(kernel::Mode::Rows) == 1 << LLMC_MODE_ROWS);
+
 /// A target's name as part of a symbol.
 std::string symbolName(std::string target) {
   for (char &c : target)
@@ -77,15 +81,17 @@ struct LowerToLlvm : impl::LowerToLlvmBase<LowerToLlvm> {
       loc = op.getLoc();
       if (auto call = dyn_cast<kernel::CallOp>(op)) {
         if (failed(lowerCall(call))) return signalPassFailure();
-      } else if (isa<kernel::BarrierOp>(op)) {
-        LLVM::CallOp::create(*b, *loc, barrier, ValueRange{batch, thread, threads});
-      } else if (!isa<wq::GetPackedOp, kernel::AllocOp, func::ReturnOp>(op)) {
+      } else if (auto meet = dyn_cast<kernel::BarrierOp>(op)) {
+        lowerBarrier(meet);
+      } else if (!isa<wq::GetPackedOp, kernel::AllocOp, kernel::ByRowsOp, func::ReturnOp>(op)) {
         op.emitError("expects kernel calls only: run select-kernels first");
         return signalPassFailure();
       }
     }
     LLVM::ReturnOp::create(*b, step.getLoc(), ValueRange());
-    for (StringRef name : {kArenaRowBytes, kLogitArenaRowBytes, kLogitsOffset, kLogitsStride})
+    step->setAttr(kMatmulCalls, builder.getI64IntegerAttr(matmulCalls));
+    for (StringRef name :
+         {kArenaRowBytes, kLogitArenaRowBytes, kLogitsOffset, kLogitsStride, kPrivateBytes, kMatmulCalls})
       if (Attribute value = step->getAttr(name)) getOperation()->setAttr(name, value);
     step.erase();
   }
@@ -100,14 +106,16 @@ private:
     auto voidType = LLVM::LLVMVoidType::get(context);
     auto type = LLVM::LLVMFunctionType::get(voidType, {ptr, i64, i64});
     barrier = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_barrier", type);
+    panels = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_panels",
+                                      LLVM::LLVMFunctionType::get(voidType, {ptr, i64, i64, i64}));
     kernelType = LLVM::LLVMFunctionType::get(voidType, {ptr});
     auto function = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_" + symbolName(target), type);
     function->setAttr("llmc.step", b->getUnitAttr());
     Block *entry = function.addEntryBlock(*b);
     b->setInsertionPointToStart(entry);
     batch = entry->getArgument(0), thread = entry->getArgument(1), threads = entry->getArgument(2);
-    constexpr size_t size = std::max({sizeof(llmc_matmul_args), sizeof(llmc_rowwise_args), sizeof(llmc_kv_append_args),
-                                      sizeof(llmc_attention_args)});
+    constexpr size_t size = std::max(
+        {sizeof(llmc_panels), sizeof(llmc_rowwise_args), sizeof(llmc_kv_append_args), sizeof(llmc_attention_args)});
     auto bytes = LLVM::LLVMArrayType::get(IntegerType::get(context, 8), size);
     arguments = LLVM::AllocaOp::create(*b, *loc, ptr, bytes, constant(1), /*alignment=*/16);
     rows = loadField(i64, offsetof(llmc_batch, rows));
@@ -117,6 +125,29 @@ private:
     arena = loadField(ptr, offsetof(llmc_batch, arena));
     logitArena = loadField(ptr, offsetof(llmc_batch, logit_arena));
     weights = loadField(ptr, offsetof(llmc_batch, weights));
+    mode = loadField(i64, offsetof(llmc_batch, mode));
+    logitMode = loadField(i64, offsetof(llmc_batch, logit_mode));
+    claims = loadField(ptr, offsetof(llmc_batch, claims));
+    few = LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::eq, mode, constant(LLMC_MODE_FEW));
+    Value own = LLVM::MulOp::create(*b, *loc, thread, loadField(i64, offsetof(llmc_batch, private_bytes)));
+    privateArena = this->at(loadField(ptr, offsetof(llmc_batch, private_arena)), own);
+  }
+
+  void lowerBarrier(kernel::BarrierOp op) {
+    Block *done = nullptr;
+    if (uint32_t modes = uint32_t(op.getModes()); modes != kAllModes) {
+      Value bit = LLVM::ShlOp::create(*b, *loc, constant(1), mode);
+      Value meets = LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::ne,
+                                         LLVM::AndOp::create(*b, *loc, bit, constant(modes)), constant(0));
+      Block *meet = newBlock();
+      done = newBlock();
+      LLVM::CondBrOp::create(*b, *loc, meets, meet, done);
+      b->setInsertionPointToStart(meet);
+    }
+    LLVM::CallOp::create(*b, *loc, barrier, ValueRange{batch, thread, threads});
+    if (!done) return;
+    LLVM::BrOp::create(*b, *loc, ValueRange(), done);
+    b->setInsertionPointToStart(done);
   }
 
   //===- A call --------------------------------------------------------------------===//
@@ -129,14 +160,17 @@ private:
     }
     kernel::Family family = callees[0].getFamily();
     Value count = call.getLogitRows() ? logitCount : rows;
+    if (family == kernel::Family::Matmul) return lowerMatmul(call, count, callees);
     Value units = unitsOf(call, count, callees);
     Value begin = share(units, thread), end = share(units, LLVM::AddOp::create(*b, *loc, thread, constant(1)));
+    if (call.getReplicated()) {
+      begin = LLVM::SelectOp::create(*b, *loc, few, constant(0), begin);
+      end = LLVM::SelectOp::create(*b, *loc, few, count, end);
+    }
 
     Block *work = newBlock(), *done = newBlock();
     Value any = LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::slt, begin, end);
-    if (call.getPartition() == kernel::Partition::Panels)
-      any = LLVM::AndOp::create(*b, *loc, any,
-                                LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::sgt, count, constant(0)));
+    if (call.getMany()) any = LLVM::SelectOp::create(*b, *loc, few, falseBit(), any);
     LLVM::CondBrOp::create(*b, *loc, any, work, done);
     b->setInsertionPointToStart(work);
     store(begin, 0), store(end, 8);
@@ -146,10 +180,36 @@ private:
     return success();
   }
 
+  /// The runtime deals panels and rows to the threads (llmc_step_panels).
+  LogicalResult lowerMatmul(kernel::CallOp call, Value count, ArrayRef<kernel::FuncOp> callees) {
+    if (failed(storeArguments(call, kernel::Family::Matmul, count))) return failure();
+    auto attr = [](kernel::FuncOp callee) { return cast<kernel::MatmulAttr>(callee.getDescriptor()); };
+    auto byRows = [&](llvm::function_ref<Value(kernel::FuncOp)> value) {
+      Value chosen = value(callees.back());
+      for (kernel::FuncOp callee : llvm::reverse(callees.drop_back()))
+        chosen = LLVM::SelectOp::create(*b, *loc, atMost(count, callee.getMaxRows()), value(callee), chosen);
+      return chosen;
+    };
+    store(byRows([&](kernel::FuncOp callee) -> Value {
+            return LLVM::AddressOfOp::create(*b, *loc, ptr, declare(callee).getSymName());
+          }),
+          offsetof(llmc_panels, kernel));
+    store(byRows([&](kernel::FuncOp callee) { return constant(xStride(attr(callee), callee.getMaxRows())); }),
+          offsetof(llmc_panels, x_stride));
+    kernel::MatmulAttr first = attr(callees[0]);
+    store(byRows([&](kernel::FuncOp callee) { return constant(yStride(attr(callee), callee.getMaxRows())); }),
+          offsetof(llmc_panels, y_stride));
+    store(constant(call.getUnits()), offsetof(llmc_panels, panels));
+    store(constant(toWeightFormat(first.getW()).panelBytes(first.getK())), offsetof(llmc_panels, panel_bytes));
+    store(at(claims, constant(matmulCalls++ * kAlign)), offsetof(llmc_panels, claimed));
+    LLVM::CallOp::create(*b, *loc, panels,
+                         ValueRange{arguments, call.getLogitRows() ? logitMode : mode, thread, threads});
+    return success();
+  }
+
   /// Units of the whole call. Blocks: row blocks times kv heads; the block size is that of the kernel that will run.
   Value unitsOf(kernel::CallOp call, Value count, MutableArrayRef<kernel::FuncOp> callees) {
     if (call.getPartition() == kernel::Partition::Rows) return count;
-    if (call.getPartition() == kernel::Partition::Panels) return constant(call.getUnits());
     Value block = constant(callees.back().getRowBlock());
     for (kernel::FuncOp callee : llvm::reverse(callees.drop_back()))
       block =
@@ -186,8 +246,7 @@ private:
       if (failed(address)) return call.emitError("reads a value that is neither packed nor planned");
       store(*address, field);
     }
-    if (int64_t field = resultField(family); field >= 0)
-      store(address(call.getLogitRows(), *call.getOffset(), call.getColumnOffset()), field);
+    if (int64_t field = resultField(family); field >= 0) store(addressOfResult(call, call.getColumnOffset()), field);
     return success();
   }
 
@@ -203,14 +262,18 @@ private:
   }
 
   void callKernel(kernel::FuncOp callee, Block *done) {
+    LLVM::CallOp::create(*b, *loc, declare(callee), ValueRange{arguments});
+    LLVM::BrOp::create(*b, *loc, ValueRange(), done);
+  }
+
+  LLVM::LLVMFuncOp declare(kernel::FuncOp callee) {
     LLVM::LLVMFuncOp &declaration = declared[callee];
     if (!declaration) {
       OpBuilder::InsertionGuard guard(*b);
       b->setInsertionPoint(barrier);
       declaration = LLVM::LLVMFuncOp::create(*b, callee.getLoc(), ("kernel_" + callee.getSymName()).str(), kernelType);
     }
-    LLVM::CallOp::create(*b, *loc, declaration, ValueRange{arguments});
-    LLVM::BrOp::create(*b, *loc, ValueRange(), done);
+    return declaration;
   }
 
   //===- Values ----------------------------------------------------------------------===//
@@ -219,11 +282,20 @@ private:
     if (auto get = dyn_cast_or_null<wq::GetPackedOp>(op))
       if (auto packed = symbols->lookup<wq::PackedOp>(get.getPacked()))
         return at(weights, constant(packed.getOffset()));
-    if (auto call = dyn_cast_or_null<kernel::CallOp>(op); call && call.getOffset())
-      return address(call.getLogitRows(), *call.getOffset(), 0);
+    if (auto call = dyn_cast_or_null<kernel::CallOp>(op); call && call.getOffset()) return addressOfResult(call, 0);
+    if (auto pick = dyn_cast_or_null<kernel::ByRowsOp>(op)) {
+      FailureOr<Value> less = addressOf(pick.getFew()), more = addressOf(pick.getMany());
+      if (succeeded(less) && succeeded(more)) return LLVM::SelectOp::create(*b, *loc, few, *less, *more).getResult();
+    }
     if (auto alloc = dyn_cast_or_null<kernel::AllocOp>(op); alloc && alloc.getOffset())
       return address(false, *alloc.getOffset(), 0);
     return failure();
+  }
+  Value addressOfResult(kernel::CallOp call, int64_t column) {
+    Value shared = address(call.getLogitRows(), *call.getOffset(), column);
+    if (!call.getReplicated()) return shared;
+    Value own = LLVM::MulOp::create(*b, *loc, rows, constant(*call.getPrivateOffset()));
+    return LLVM::SelectOp::create(*b, *loc, few, at(privateArena, own), shared);
   }
   Value address(bool logitRows, int64_t offset, int64_t column) {
     Value scaled = LLVM::MulOp::create(*b, *loc, logitRows ? logitCapacity : capacity, constant(offset));
@@ -233,6 +305,7 @@ private:
   Value at(Value base, Value offset) {
     return LLVM::GEPOp::create(*b, *loc, ptr, IntegerType::get(&getContext(), 8), base, ArrayRef<LLVM::GEPArg>{offset});
   }
+  Value falseBit() { return LLVM::ConstantOp::create(*b, *loc, b->getI1Type(), b->getBoolAttr(false)); }
   Value constant(int64_t value) { return LLVM::ConstantOp::create(*b, *loc, i64, b->getI64IntegerAttr(value)); }
   Value loadField(Type type, int64_t offset) {
     return LLVM::LoadOp::create(*b, *loc, type, at(batch, constant(offset)));
@@ -251,8 +324,10 @@ private:
   std::optional<Location> loc; // of the op being lowered
   Type ptr, i64;
   LLVM::LLVMFunctionType kernelType;
-  LLVM::LLVMFuncOp barrier;
+  LLVM::LLVMFuncOp barrier, panels;
+  int64_t matmulCalls = 0;
   Value batch, thread, threads, arguments, rows, capacity, logitCount, logitCapacity, arena, logitArena, weights;
+  Value mode, logitMode, few, privateArena, claims;
   DenseMap<Operation *, LLVM::LLVMFuncOp> declared; // lookup only
 };
 

@@ -1,4 +1,5 @@
 #include "passes/select/Descriptors.h"
+#include "llmc_kernel.h"
 #include "passes/support/Formats.h"
 
 namespace llmc {
@@ -11,18 +12,20 @@ llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 MatmulDesc toDesc(kernel::MatmulAttr a, int64_t minRows, int64_t maxRows) {
   MatmulDesc d;
   d.n = a.getN(), d.k = a.getK(), d.w = toWeightFormat(a.getW());
-  d.x = a.getQ8() ? RowFormat::Q8 : RowFormat::F32;
+  d.x = xFormat(a, maxRows), d.xStride = xStride(a, maxRows);
   d.bias = a.getBias(), d.accumulate = a.getAccumulate();
-  d.minRows = minRows, d.maxRows = maxRows, d.xStride = a.getXStride(), d.yStride = a.getYStride();
+  d.activation = Activation(a.getActivation()), d.glu = a.getGlu();
+  d.y = yFormat(a, maxRows), d.yStride = yStride(a, maxRows);
+  d.minRows = minRows, d.maxRows = maxRows;
   return d;
 }
 
-RowwiseDesc toDesc(kernel::RowwiseAttr a) {
+RowwiseDesc toDesc(kernel::RowwiseAttr a, int64_t maxRows) {
   RowwiseDesc d;
   const auto *name = llvm::find(kRowwiseNames, a.getOp());
   d.op = RowwiseOp(name - std::begin(kRowwiseNames));
-  d.columns = a.getColumns(), d.out = a.getQ8Out() ? RowFormat::Q8 : RowFormat::F32;
-  d.xStride = a.getXStride(), d.yStride = a.getYStride();
+  d.columns = a.getColumns(), d.out = toRowFormat(maxRows <= LLMC_FEW_ROWS ? a.getOutFew() : a.getOutMany());
+  d.xStride = a.getXStride(), d.yStride = d.out == RowFormat::F32 ? a.getYStride() : rowStride(d.out, d.columns);
   d.epsilon = a.getEpsilon(), d.activation = Activation(a.getActivation());
   if (a.getW()) d.w = toWeightFormat(a.getW());
   d.scale = a.getScale();
@@ -59,7 +62,7 @@ llvm::Expected<Code> emitKernel(kernel::FuncOp func, const Target &target) {
   if (auto matmul = mlir::dyn_cast<kernel::MatmulAttr>(descriptor))
     return emitRow(func.getRow(), toDesc(matmul, minRows, maxRows), target);
   if (auto rowwise = mlir::dyn_cast<kernel::RowwiseAttr>(descriptor))
-    return emitRow(func.getRow(), toDesc(rowwise), target);
+    return emitRow(func.getRow(), toDesc(rowwise, maxRows), target);
   auto attention = mlir::cast<kernel::AttentionAttr>(descriptor);
   AttentionDesc desc = toDesc(attention, minRows, maxRows, rowBlock);
   if (func.getFamily() == kernel::Family::KvAppend) return emitRow(func.getRow(), KvAppendDesc{desc}, target);

@@ -6,7 +6,7 @@
 namespace llmc {
 
 MatmulDesc toDesc(kernel::MatmulAttr attr, int64_t minRows, int64_t maxRows);
-RowwiseDesc toDesc(kernel::RowwiseAttr attr);
+RowwiseDesc toDesc(kernel::RowwiseAttr attr, int64_t maxRows);
 AttentionDesc toDesc(kernel::AttentionAttr attr, int64_t minRows, int64_t maxRows, int64_t rowBlock);
 
 /// "RmsNorm": as #kernel.rowwise spells the op.

@@ -1,4 +1,5 @@
 #include "passes/select/KernelPicker.h"
+#include "llmc_kernel.h"
 #include "mlir/IR/Builders.h"
 #include "passes/support/Rewrite.h"
 
@@ -6,8 +7,8 @@ using namespace mlir;
 
 namespace llmc {
 namespace {
-// Row classes by measured cost: one row streams the weights, up to six share a read in registers, more are blocked.
-constexpr int64_t kSmallRows = 6;
+// Row classes by measured cost: one row streams the weights, a few share a read in registers, more are blocked.
+constexpr int64_t kSmallRows = LLMC_FEW_ROWS;
 } // namespace
 
 FlatSymbolRefAttr KernelPicker::declare(Location loc, kernel::Family family, StringRef row, Attribute attr,
@@ -25,11 +26,11 @@ FlatSymbolRefAttr KernelPicker::declare(Location loc, kernel::Family family, Str
 
 template <typename Describe>
 FailureOr<ArrayAttr> KernelPicker::pickClasses(Location loc, kernel::Family family, Attribute attr,
-                                               ArrayRef<RowClass> classes, Describe describe) {
+                                               ArrayRef<RowClass> classes, bool uniform, Describe describe) {
   SmallVector<Attribute> callees;
   // A portable kernel is the same for every row count: if it is the choice everywhere, it is declared once.
   RowClass all{classes.front().minRows, classes.back().maxRows, classes.back().rowBlock};
-  bool allPortable = classes.size() > 1 && llvm::all_of(classes, [&](RowClass c) {
+  bool allPortable = classes.size() > 1 && uniform && llvm::all_of(classes, [&](RowClass c) {
                        const auto *kernel = select(describe(c), target);
                        return kernel && kernel->anyArch;
                      });
@@ -50,22 +51,25 @@ FailureOr<ArrayAttr> KernelPicker::pickClasses(Location loc, kernel::Family fami
 FailureOr<ArrayAttr> KernelPicker::matmul(Location loc, kernel::MatmulAttr attr) {
   RowClass classes[] = {{1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, INT64_MAX, 1}};
   return pickClasses(loc, kernel::Family::Matmul, attr, classes,
+                     attr.getXFew() == attr.getXMany() && attr.getYFew() == attr.getYMany(),
                      [&](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
 }
 
 FailureOr<ArrayAttr> KernelPicker::rowwise(Location loc, kernel::RowwiseAttr attr) {
-  return pickClasses(loc, kernel::Family::Rowwise, attr, RowClass{1, INT64_MAX, 1},
-                     [&](RowClass) { return toDesc(attr); });
+  RowClass all[] = {{1, INT64_MAX, 1}}, two[] = {{1, kSmallRows, 1}, {kSmallRows + 1, INT64_MAX, 1}};
+  bool uniform = attr.getOutFew() == attr.getOutMany();
+  return pickClasses(loc, kernel::Family::Rowwise, attr, uniform ? ArrayRef<RowClass>(all) : two, uniform,
+                     [&](RowClass c) { return toDesc(attr, c.maxRows); });
 }
 
 FailureOr<ArrayAttr> KernelPicker::kvAppend(Location loc, kernel::AttentionAttr attr) {
-  return pickClasses(loc, kernel::Family::KvAppend, attr, RowClass{1, INT64_MAX, 1},
+  return pickClasses(loc, kernel::Family::KvAppend, attr, RowClass{1, INT64_MAX, 1}, true,
                      [&](RowClass c) { return KvAppendDesc{toDesc(attr, c.minRows, c.maxRows, 1)}; });
 }
 
 FailureOr<ArrayAttr> KernelPicker::attention(Location loc, kernel::AttentionAttr attr) {
   RowClass classes[] = {{1, kSmallRows, 1}, {kSmallRows + 1, INT64_MAX, kPrefillRowBlock}};
-  return pickClasses(loc, kernel::Family::Attention, attr, classes,
+  return pickClasses(loc, kernel::Family::Attention, attr, classes, true,
                      [&](RowClass c) { return toDesc(attr, c.minRows, c.maxRows, c.rowBlock); });
 }
 

@@ -22,10 +22,11 @@ private:
   struct RowClass {
     int64_t minRows, maxRows, rowBlock;
   };
-  /// `describe(rowClass)` is the descriptor; neighbouring classes with one portable kernel become one.
+  /// `describe(rowClass)` is the descriptor. `uniform`: it is the same for all classes but for the rows; then classes
+  /// that are all served by one portable kernel become one.
   template <typename Describe>
   mlir::FailureOr<mlir::ArrayAttr> pickClasses(mlir::Location loc, kernel::Family family, mlir::Attribute attr,
-                                               llvm::ArrayRef<RowClass> classes, Describe describe);
+                                               llvm::ArrayRef<RowClass> classes, bool uniform, Describe describe);
   mlir::FlatSymbolRefAttr declare(mlir::Location loc, kernel::Family family, llvm::StringRef row, mlir::Attribute attr,
                                   RowClass rows);
 

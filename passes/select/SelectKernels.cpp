@@ -20,10 +20,15 @@ int64_t columnsOf(Value v) { return rowsOf(v).getDimSize(1); }
 
 /// Bytes per row of a value in the arena. f32 rows hold whole panels: a matmul writes 64 columns at a time.
 int64_t strideOf(RankedTensorType type) {
-  int64_t columns = type.getDimSize(1);
-  return rowFormat(type) == RowFormat::Q8 ? rowStride(RowFormat::Q8, columns)
-                                          : rowStride(RowFormat::F32, roundUp(columns, kPanel));
+  auto stride = [&](RowFormat format) {
+    int64_t columns = type.getDimSize(1);
+    return rowStride(format, format == RowFormat::F32 ? roundUp(columns, kPanel) : columns);
+  };
+  return std::max(stride(fewRows(type)), stride(manyRows(type)));
 }
+
+wq::RowFormatAttr fewOf(RankedTensorType type) { return toAttr(type.getContext(), fewRows(type)); }
+wq::RowFormatAttr manyOf(RankedTensorType type) { return toAttr(type.getContext(), manyRows(type)); }
 
 wq::SchemeAttr schemeOf(Value packed) { return cast<wq::PackedType>(rowsOf(packed).getElementType()).getScheme(); }
 
@@ -72,7 +77,7 @@ private:
   LogicalResult lower(Operation *op) {
     return TypeSwitch<Operation *, LogicalResult>(op)
         .Case<llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::GluOp, llm::AddOp, llm::SelectRowsOp,
-              wq::QuantizeRowsOp, wq::LinearOp, llm::AttentionKvOp, llm::ConcatColumnsOp>(
+              wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp, llm::AttentionKvOp, llm::ConcatColumnsOp>(
             [&](auto typed) { return lowerOp(typed); })
         .Case<wq::GetPackedOp, func::ReturnOp, kernel::CallOp, kernel::AllocOp>([](auto) { return success(); })
         .Default([](Operation *other) { return other->emitError("no kernel computes ") << other->getName(); });
@@ -93,8 +98,8 @@ private:
     int64_t xStride = !roles.empty() && roles[0] == "x" ? strideOf(rowsOf(inputs[0])) : 0;
     bool dynamic = r.rope && r.rope.getDynamicMax();
     auto attr = kernel::RowwiseAttr::get(
-        &getContext(), rowwiseOpName(r.op), type.getDimSize(1), rowFormat(type) == RowFormat::Q8, xStride,
-        strideOf(type), r.epsilon, r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
+        &getContext(), rowwiseOpName(r.op), type.getDimSize(1), fewOf(type), manyOf(type), xStride, strideOf(type),
+        r.epsilon, r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
         dynamic ? r.rope.getDynamicBase() : F32(0), dynamic ? r.rope.getDynamicFactor() : F32(1));
     FailureOr<ArrayAttr> callees = pick->rowwise(op->getLoc(), attr);
     if (failed(callees)) return failure();
@@ -125,10 +130,44 @@ private:
     return rowwise(op, {.op = RowwiseOp::GatherRows}, {op.getX()}, {"x"}, true);
   }
   LogicalResult lowerOp(wq::QuantizeRowsOp op) {
+    if (fewRows(rowsOf(op.getX())) != RowFormat::F32) return quantizeMany(op);
     return rowwise(op, {.op = RowwiseOp::Quantize}, {op.getX()}, {"x"}, onLogitRows(op.getX()));
   }
 
+  /// Of rows that are already as they should be in steps of few rows.
+  LogicalResult quantizeMany(wq::QuantizeRowsOp op) {
+    auto type = rowsOf(op.getX()), wanted = cast<RankedTensorType>(op.getType());
+    if (fewRows(type) != fewRows(wanted) || manyRows(type) != RowFormat::F32 || onLogitRows(op.getX()))
+      return op.emitError("expects rows that are f32, or in the wanted format in steps of few rows");
+    int64_t columns = wanted.getDimSize(1);
+    auto attr = kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(RowwiseOp::Quantize), columns, manyOf(wanted),
+                                         manyOf(wanted), rowStride(RowFormat::F32, roundUp(columns, kPanel)),
+                                         strideOf(wanted), F32(0), 0, {}, F32(1), 0, F32(0), F32(1));
+    FailureOr<ArrayAttr> callees = pick->rowwise(op.getLoc(), attr);
+    if (failed(callees)) return failure();
+    kernel::CallOp many = call(op.getLoc(), wanted, {op.getX()}, {"x"}, *callees, kernel::Partition::Rows, 1, false);
+    many.setMany(true);
+    op.getY().replaceAllUsesWith(
+        kernel::ByRowsOp::create(*builder, op.getLoc(), wanted, op.getX(), many.getY()).getY());
+    return success();
+  }
+
   //===- Matmul ------------------------------------------------------------------===//
+  LogicalResult lowerOp(llm::GluLinearOp op) {
+    auto type = cast<RankedTensorType>(op.getType()), x = rowsOf(op.getX());
+    auto attr = kernel::MatmulAttr::get(&getContext(), 2 * type.getDimSize(1), x.getDimSize(1), schemeOf(op.getW()),
+                                        fewOf(x), manyOf(x), bool(op.getBias()), false, int64_t(op.getActivation()),
+                                        true, fewOf(type), manyOf(type), strideOf(x), strideOf(type));
+    FailureOr<ArrayAttr> callees = pick->matmul(op.getLoc(), attr);
+    if (failed(callees)) return failure();
+    SmallVector<Value> inputs = {op.getX(), op.getW()};
+    SmallVector<StringRef> roles = {"x", "w"};
+    if (op.getBias()) inputs.push_back(op.getBias()), roles.push_back("bias");
+    replace(op, call(op.getLoc(), type, inputs, roles, *callees, kernel::Partition::Panels,
+                     roundUp(2 * type.getDimSize(1), kPanel) / kPanel, onLogitRows(op.getX())));
+    return success();
+  }
+
   LogicalResult lowerOp(wq::LinearOp op) {
     auto type = cast<RankedTensorType>(op.getType());
     Value destination = op.getResidual();
@@ -140,8 +179,8 @@ private:
       yStride = joinedStride(concat);
     }
     auto attr = kernel::MatmulAttr::get(&getContext(), type.getDimSize(1), columnsOf(op.getX()), schemeOf(op.getW()),
-                                        rowFormat(rowsOf(op.getX())) == RowFormat::Q8, bool(op.getBias()),
-                                        bool(op.getResidual()), strideOf(rowsOf(op.getX())), yStride);
+                                        fewOf(rowsOf(op.getX())), manyOf(rowsOf(op.getX())), bool(op.getBias()),
+                                        bool(op.getResidual()), 0, false, {}, {}, strideOf(rowsOf(op.getX())), yStride);
     FailureOr<ArrayAttr> callees = pick->matmul(op.getLoc(), attr);
     if (failed(callees)) return failure();
     SmallVector<Value> inputs = {op.getX(), op.getW()};
@@ -219,9 +258,11 @@ private:
   //===- Building -------------------------------------------------------------------===//
   kernel::CallOp call(Location loc, RankedTensorType type, ValueRange inputs, ArrayRef<StringRef> roles,
                       ArrayAttr callees, kernel::Partition partition, int64_t units, bool logitRows) {
-    auto c = kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition,
-                                    units, logitRows, /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0,
-                                    strideOf(type), /*offset=*/IntegerAttr());
+    auto c =
+        kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition, units,
+                               logitRows, /*replicated=*/false, /*many=*/false, /*private_offset=*/IntegerAttr(),
+                               /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0, strideOf(type),
+                               /*offset=*/IntegerAttr());
     return c;
   }
   void replace(Operation *op, kernel::CallOp c) { op->getResult(0).replaceAllUsesWith(c.getY()); }

@@ -1,6 +1,7 @@
 // Between attributes of our dialects and codegen's plain structs.
 #pragma once
 #include "codegen/Descriptor.h"
+#include "dialects/kernel/Kernel.h"
 #include "dialects/wq/Wq.h"
 
 namespace llmc {
@@ -10,7 +11,16 @@ WeightFormat toWeightFormat(wq::SchemeAttr scheme);
 /// Bytes of a packed matrix or vector in the weights blob.
 int64_t packedBytes(mlir::RankedTensorType packedType);
 
-/// How rows of this type are stored in the arena: f32 or q8.
-RowFormat rowFormat(mlir::RankedTensorType rows);
+/// How rows of this type are stored in the arena, in steps of few and of many rows (LLMC_FEW_ROWS).
+RowFormat toRowFormat(wq::RowFormatAttr attr); // null: f32
+RowFormat fewRows(mlir::RankedTensorType rows);
+RowFormat manyRows(mlir::RankedTensorType rows);
+/// Of a matmul for steps of up to maxRows rows (a class that does not straddle LLMC_FEW_ROWS, or with one format).
+RowFormat xFormat(kernel::MatmulAttr attr, int64_t maxRows);
+int64_t xStride(kernel::MatmulAttr attr, int64_t maxRows);
+RowFormat yFormat(kernel::MatmulAttr attr, int64_t maxRows);
+int64_t yStride(kernel::MatmulAttr attr, int64_t maxRows);
+/// The attribute of a format; null for f32.
+wq::RowFormatAttr toAttr(mlir::MLIRContext *context, RowFormat format);
 
 } // namespace llmc

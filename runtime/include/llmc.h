@@ -132,7 +132,7 @@ typedef struct llmc_context_options {
 
 /* What a context takes: exactly the bytes that llmc_context_create maps. */
 typedef struct llmc_memory_plan {
-  int64_t arena;       /* intermediate values of max_batch_rows rows */
+  int64_t arena;       /* intermediate values of max_batch_rows rows; threads' own copies of some */
   int64_t logit_arena; /* logits and the values before them, of max_logit_rows rows */
   int64_t kv_cache;
   int64_t other;    /* page tables, batch description, thread stacks */

@@ -37,18 +37,20 @@ struct llmc_variant {
   uint64_t features;         /* llmc::Features::raw(), bit numbers of codegen/Target.h */
   const char *feature_names; /* "avx2, fma", for messages */
   llmc_step_fn step;
+  int64_t arena_row_bytes;       /* arena size = this * row capacity */
+  int64_t logit_arena_row_bytes; /* logit arena size = this * logit capacity */
+  int64_t logits_offset;         /* of the logits in the logit arena: logit_arena + this * logit_capacity */
+  int64_t logits_stride;         /* bytes between rows of logits */
+  int64_t private_bytes;         /* llmc_batch.private_arena of one thread */
+  int64_t matmul_calls;          /* llmc_batch.claims */
 };
 
 /* Constants of the compiled model: symbol llmc_model_constants, written by lower-to-llvm. */
 struct llmc_model_constants {
   int64_t vocab, layers, hidden, max_context;
-  int64_t page_bytes;            /* of one KV page, all layers */
-  int64_t arena_row_bytes;       /* arena size = this * row capacity */
-  int64_t logit_arena_row_bytes; /* logit arena size = this * logit capacity */
-  int64_t logits_offset;         /* of the logits in the logit arena: logit_arena + this * logit_capacity */
-  int64_t logits_stride;         /* bytes between rows of logits */
-  int64_t weight_bytes;          /* size of the weights blob */
-  int64_t kv_bits;               /* 16 or 32 */
+  int64_t page_bytes;   /* of one KV page, all layers */
+  int64_t weight_bytes; /* size of the weights blob */
+  int64_t kv_bits;      /* 16 or 32 */
   int64_t variant_count;
   const struct llmc_variant *variants; /* best first */
 };

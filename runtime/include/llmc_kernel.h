@@ -18,6 +18,19 @@ extern "C" {
 /* Positions per KV page; a power of two. */
 enum { LLMC_PAGE_POSITIONS = 64 };
 
+/* Steps of up to this many rows read the weights once in registers (decode); larger ones work in blocks (prefill).
+ * Row formats, replicated rows and the split of work may differ between the two. */
+enum { LLMC_FEW_ROWS = 6 };
+
+/* Each kernel: a function of one of the argument structs below. */
+typedef void (*llmc_kernel_fn)(const void *args);
+
+/* How a step deals its work to the threads.
+ * few: up to LLMC_FEW_ROWS rows. Matmuls by panels; what works row by row and is cheap is done by every thread for
+ * itself, into memory of its own (private_arena), which saves a barrier. tiles: matmuls by panels and chunks of rows,
+ * all else by rows. rows: everything by rows but attention, the same rows to the same thread. */
+enum { LLMC_MODE_FEW, LLMC_MODE_TILES, LLMC_MODE_ROWS };
+
 /* One ragged batch, constant during a step. */
 struct llmc_batch {
   int64_t rows;                      /* tokens in this step, 1..capacity */
@@ -34,8 +47,13 @@ struct llmc_batch {
                                         arena + offset(v) * capacity, its row r at + r * stride(v) */
   char *logit_arena;                 /* the same for values that have logit_count rows, with logit_capacity */
   int64_t logit_capacity;
-  const char *weights; /* packed weights, 2 MB aligned */
-  void *barrier;       /* struct llmc_barrier of the runtime */
+  int64_t mode, logit_mode; /* LLMC_MODE_*, of calls on rows and on logit rows; the latter is never rows */
+  char *private_arena;      /* thread t's copies of values that every thread computes for itself (mode few): value v
+                               at + t * private_bytes + private_offset(v) * rows */
+  int64_t private_bytes;    /* of one thread */
+  char *claims;             /* [matmul calls] 64 bytes each, zero when the step starts: panels claimed (mode few) */
+  const char *weights;      /* packed weights, 2 MB aligned */
+  void *barrier;            /* struct llmc_barrier of the runtime */
 };
 
 /* Matmul: y[r, n] = sum_k x[r, k] * W[n, k] (+ bias[n]) (+ y[r, n]). unit: a panel of 64 output columns. */
@@ -46,6 +64,15 @@ struct llmc_matmul_args {
   const void *w;      /* packed weight: panel 0 */
   const float *bias;  /* [N rounded up to 64] or null when the descriptor has no bias */
   float *y;           /* [rows][y stride]; N rounded up to 64 columns are written */
+};
+
+/* A matmul call of a step: what llmc_step_panels deals to the threads. begin, end and rows are its own. */
+struct llmc_panels {
+  struct llmc_matmul_args args; /* of all panels and rows; begin and end are not read */
+  llmc_kernel_fn kernel;        /* for args.rows */
+  int64_t panels, panel_bytes;  /* of the weight */
+  int64_t x_stride, y_stride;   /* of that kernel's descriptor */
+  void *claimed;                /* this call's part of llmc_batch.claims */
 };
 
 /* Rowwise kernels. unit: a row. The meaning of x, w and y is the op's (codegen/kernels/rowwise/README.md). */
@@ -78,9 +105,6 @@ struct llmc_attention_args {
 
 /* The compiled step: called by every thread of the team with its index; returns when the step is done. */
 typedef void (*llmc_step_fn)(const struct llmc_batch *batch, int64_t thread, int64_t threads);
-
-/* Each kernel: one function of one of the argument structs above. */
-typedef void (*llmc_kernel_fn)(const void *args);
 
 #ifdef __cplusplus
 }

@@ -3,8 +3,8 @@
 #include "codegen/kernels/attention/Half.h"
 #include "codegen/kernels/attention/Reference.h"
 #include "codegen/portable/Executable.h"
-#include "compiler/NativeTarget.h"
 #include "test/support/GuardedBuffer.h"
+#include "test/support/isa/Host.h"
 #include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
@@ -125,19 +125,26 @@ llmc_batch Step::batch() const {
 template <typename Desc> class FamilyTest : public testing::TestWithParam<const Kernel<Desc> *> {
 protected:
   void SetUp() override {
-    Features missing = this->GetParam()->needs - hostFeatures();
+    Features missing = isa::missingHere(this->GetParam()->needs);
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing);
     target = llvm::cantFail(findTarget("x86-64-v4"));
     target.features = this->GetParam()->needs;
+    emulation.emplace(this->GetParam()->needs);
+  }
+  void TearDown() override {
+    if (made) { EXPECT_EQ(toString(emulation->neverSeen()), "") << "not emulated, and this CPU lacks it"; }
   }
   std::unique_ptr<Executable> make(const Desc &d) const {
     Refusal reason = refusal(*this->GetParam(), d, target);
     EXPECT_FALSE(reason) << *reason;
     Code code = llvm::cantFail(this->GetParam()->emit(d, target));
     EXPECT_EQ(code.bytes, llvm::cantFail(this->GetParam()->emit(d, target)).bytes);
+    made = true;
     return llvm::cantFail(Executable::create(code, target));
   }
   Target target;
+  std::optional<isa::EmulationCheck> emulation;
+  mutable bool made = false; // a kernel, which then ran
 };
 
 using KvAppendTest = FamilyTest<KvAppendDesc>;

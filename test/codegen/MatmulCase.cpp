@@ -2,11 +2,17 @@
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Reference.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include <bit>
 #include <cmath>
 #include <gtest/gtest.h>
 
 namespace llmc::test {
+
+std::vector<RowFormat> rowFormatsFor(WeightKind kind) {
+  using Kind = RowFormat::Kind;
+  return {RowFormat::F32, RowFormat::Q8, row16(Kind::BF16, kind), row16(Kind::BF16Pair, kind), row16(Kind::F16, kind)};
+}
 
 MatmulDesc makeDesc(const WeightFormat &w, RowFormat x, int64_t n, int64_t k, int64_t minRows, int64_t maxRows) {
   MatmulDesc d{.n = n, .k = k, .w = w, .x = x, .minRows = minRows, .maxRows = maxRows};
@@ -41,7 +47,9 @@ void MatmulData::makeIntegers(Kind kind) {
   uint32_t most = desc.w.kind == WeightKind::I4 ? 15 : 255;
   codes.resize(desc.n * desc.k);
   for (uint8_t &code : codes)
-    code = uint8_t(kind == Kind::LargestCodes ? most : kind == Kind::SmallestCodes ? 0 : random() % (most + 1));
+    code = uint8_t(kind == Kind::LargestCodes || kind == Kind::LargestX || kind == Kind::LargestNegativeX ? most
+                   : kind == Kind::SmallestCodes ? 0
+                                                 : random() % (most + 1));
   for (int64_t i = 0; i < desc.n * groups; ++i) {
     scales.push_back(scaleBits(desc.w.scale, kind));
     offsets.push_back(desc.w.offset == Offset::ZeroPoint
@@ -126,38 +134,54 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
   x.assign(rows * desc.xStride, char(0xA5));
   std::vector<float> row(desc.k);
   magnitudes.assign(rows * columns(), 0);
+  flushed.assign(rows * columns(), 0);
   for (int64_t r = 0; r < rows; ++r) {
     float unit = kind == Kind::ZeroX       ? 0
                  : kind == Kind::HugeX     ? 1e30f
                  : kind == Kind::DenormalX ? 1e-39f
                                            : 1 + float(r);
     for (float &value : row) value = unit * (float(random() % 2001) / 1000 - 1);
-    if (r % 3 == 2 && desc.k > 32) std::fill(row.begin(), row.begin() + 32, 0.0f); // a block whose scale is 0
+    int64_t block = std::max<int64_t>(desc.x.block, 32);
+    if (r % 3 == 2 && desc.k > block) std::fill(row.begin(), row.begin() + block, 0.0f); // a block whose scale is 0
+    // codes 127 or -127 everywhere, and the weights at their largest
+    if (kind == Kind::LargestX) std::fill(row.begin(), row.end(), 1.0f);
+    if (kind == Kind::LargestNegativeX) std::fill(row.begin(), row.end(), -1.0f);
     char *out = x.data() + r * desc.xStride;
     if (desc.x == RowFormat::F32) {
       memcpy(out, row.data(), desc.k * 4);
+    } else if (desc.x.is16Bit()) {
+      toRow16(desc.x, row.data(), desc.k, out);
+      for (int64_t k = 0; k < desc.k; ++k) row[k] = fromRow16(desc.x, out, desc.k, k);
     } else {
-      quantiseRowQ8(row.data(), desc.k, out);
-      Q8Row q(out, desc.k);
-      for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / kActivationBlock];
+      quantiseRowQ8(row.data(), desc.k, desc.x.block, out);
+      Q8Row q(out, desc.k, desc.x.block);
+      for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / desc.x.block];
     }
     for (int64_t n = 0; n < columns(); ++n) {
-      double sum = 4; // |bias| and |y| are below 2
+      double sum = 4, flush = 0; // |bias| and |y| are below 2
       for (int64_t k = 0; k < desc.k; ++k) {
         PackedElement e = unpackElement(desc.w, desc.k, packed(), n, k);
         double value =
             desc.w.isInteger() ? std::fabs(double(e.code - e.zero) * e.scale) + std::fabs(e.minimum) : e.value;
+        if (desc.x.is16Bit() && desc.w.offset == Offset::ZeroPoint) { // multiplied about the centre, then corrected
+          int centre = desc.w.kind == WeightKind::I4 ? 8 : 128;
+          value = (std::abs(e.code - centre) + std::abs(e.zero - centre)) * std::fabs(double(e.scale));
+        }
         sum += std::fabs(value * row[k]);
+        flush += (std::fabs(row[k]) + std::fabs(desc.w.isInteger() ? e.code : e.value) + 1) *
+                 std::max(1.0f, std::fabs(e.scale));
       }
       magnitudes[r * columns() + n] = sum;
+      flushed[r * columns() + n] = flush;
     }
   }
 }
 
 float MatmulData::bound(int64_t i) const {
-  double roundings = 2.0 * double(desc.k + 8);
+  double roundings = (desc.x.kind == RowFormat::Kind::BF16Pair ? 4.0 : 2.0) * double(desc.k + 8);
   // Relative to the magnitudes, and half of the smallest denormal for results below the normal range.
   double relative = desc.bias || desc.accumulate ? magnitudes[i] : magnitudes[i] - 4;
+  if (desc.x.is16Bit()) return float(std::min(roundings * 0x1p-24, 1e-5) * relative + flushed[i] * 0x1p-126);
   return float(roundings * (relative * 0x1p-24 + 0x1p-150));
 }
 
@@ -191,7 +215,7 @@ std::vector<float> MatmulData::reference() const {
 }
 
 std::vector<float> MatmulData::run(llmc_kernel_fn kernel, int64_t rows, const std::vector<int64_t> &ranges) const {
-  int64_t xBytes = desc.x == RowFormat::F32 ? desc.k * 4 : q8RowBytes(desc.k);
+  int64_t xBytes = rowBytes(desc.x, desc.k);
   GuardedBuffer xs((rows - 1) * desc.xStride + xBytes), ys((rows - 1) * desc.yStride + columns() * 4);
   memcpy(xs.as<char>(), x.data(), xs.size);
   xs.makeReadOnly();

@@ -8,11 +8,26 @@
 
 namespace llmc::test {
 
+constexpr RowFormat row16(RowFormat::Kind kind, WeightKind order) { return {kind, 0, order}; }
+/// One of each kind of row that a kernel could read, for weights of that kind.
+std::vector<RowFormat> rowFormatsFor(WeightKind kind);
+
 MatmulDesc makeDesc(const WeightFormat &w, RowFormat x, int64_t n, int64_t k, int64_t minRows, int64_t maxRows);
 
 class MatmulData {
 public:
-  enum class Kind { Ordinary, LargestCodes, SmallestCodes, ZeroScales, LargeScales, ZeroX, HugeX, DenormalX };
+  enum class Kind {
+    Ordinary,
+    LargestCodes,
+    SmallestCodes,
+    ZeroScales,
+    LargeScales,
+    ZeroX,
+    HugeX,
+    DenormalX,
+    LargestX,
+    LargestNegativeX
+  };
 
   MatmulData(const MatmulDesc &desc, int64_t rows, Kind kind);
 
@@ -27,7 +42,11 @@ public:
   /// y of the first `rows` rows by a kernel, called once for each pair begin, end of `ranges`. Each operand ends at a
   /// guard page; what lies between the rows of y must not change.
   std::vector<float> run(llmc_kernel_fn kernel, int64_t rows, const std::vector<int64_t> &ranges) const;
-  /// How far element i of y may be from the reference: two sums of k products in f32, each rounded k times.
+  /// Arguments of a call on all panels and rows; `x` is rows() or a copy.
+  llmc_matmul_args call(const char *x, float *y) const;
+  const std::vector<char> &rows() const { return x; }
+  /// How far element i of y may be from the reference: two sums of k products in f32, each rounded k times; but with
+  /// 16-bit rows 1e-5 of the products at most. vdpbf16ps takes denormals as 0.
   float bound(int64_t i) const;
 
 private:
@@ -37,7 +56,6 @@ private:
   void makeX(int64_t rows, Kind kind);
   uint32_t random() { return state = state * 1664525u + 1013904223u, state >> 8; }
   uint32_t scaleBits(ScaleType type, Kind kind);
-  llmc_matmul_args call(const char *x, float *y) const;
   void fillY(char *y, int64_t rows) const;
 
   MatmulDesc desc;
@@ -47,6 +65,7 @@ private:
   std::vector<char> x;                   // [rows][xStride]
   int64_t rowCount;
   std::vector<double> magnitudes; // [rows][columns]: sum of |x * w|, |bias| and |y|
+  std::vector<double> flushed;    // the same: what denormals that count as 0 may make, times 2^126
   std::unique_ptr<GuardedBuffer> w, bias;
 };
 

@@ -2,8 +2,8 @@
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/portable/Executable.h"
-#include "compiler/NativeTarget.h"
 #include "test/codegen/MatmulCase.h"
+#include "test/support/isa/Host.h"
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@ namespace llmc::test {
 namespace {
 
 std::string describe(const MatmulDesc &d) {
-  return d.w.name() + (d.x == RowFormat::Q8 ? " q8 " : " f32 ") + std::to_string(d.n) + "x" + std::to_string(d.k) +
+  return d.w.name() + " " + d.x.name() + " " + std::to_string(d.n) + "x" + std::to_string(d.k) +
          (d.bias ? " bias" : "") + (d.accumulate ? " accumulate" : "");
 }
 
@@ -34,7 +34,7 @@ protected:
   const Kernel<MatmulDesc> &kernel() const { return *GetParam(); }
 
   void SetUp() override {
-    Features missing = kernel().needs - hostFeatures();
+    Features missing = isa::missingHere(kernel().needs);
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing) << "; the test needs one that has it";
     target = llvm::cantFail(findTarget("znver5")); // one that prefetches
     target.features = kernel().needs;              // nothing else may be used, or be needed
@@ -43,7 +43,7 @@ protected:
 
   Serves find() {
     for (WeightKind kind : {WeightKind::I4, WeightKind::I8, WeightKind::F16, WeightKind::BF16, WeightKind::F32})
-      for (RowFormat x : {RowFormat::F32, RowFormat::Q8})
+      for (RowFormat x : rowFormatsFor(kind))
         for (auto [least, most] : {std::pair<int64_t, int64_t>(1, INT64_MAX), {1, 6}, {1, 1}})
           if (MatmulDesc d = makeDesc({kind, 32}, x, 64, 64, least, most); !refusal(kernel(), d, target))
             return {kind, x, least, most};
@@ -57,8 +57,9 @@ protected:
     if (serves.maxRows == 6) return {2, 3, 4, 5, 6};
     return {1, 2, 3, 4, 5, 6, 7, 13};
   }
-  MatmulDesc desc(const WeightFormat &w, int64_t n, int64_t k) const {
-    return makeDesc(w, serves.x, n, k, serves.maxRows == 6 ? 2 : 1, serves.maxRows);
+  MatmulDesc desc(const WeightFormat &w, int64_t n, int64_t k, int64_t block = 32) const {
+    RowFormat x = serves.x.isQ8() ? RowFormat::q8(block) : serves.x;
+    return makeDesc(w, x, n, k, serves.maxRows == 6 ? 2 : 1, serves.maxRows);
   }
 
   /// Emits and runs the case for all row counts; the result must be that of the reference, bit by bit the same for
@@ -75,6 +76,7 @@ protected:
     auto callable = llvm::cantFail(Executable::create(*code, target));
     int64_t most = rowCounts().back();
     MatmulData data(d, most, kind);
+    isa::EmulationCheck emulation(kernel().needs);
     std::vector<float> expected = data.reference();
     std::vector<float> previous;
     int64_t previousRows = 0;
@@ -90,6 +92,25 @@ protected:
       previous = y, previousRows = rows;
       if (HasFatalFailure()) return;
     }
+    EXPECT_EQ(toString(emulation.neverSeen()), "") << "not emulated, and this CPU lacks it";
+    if (isa::hasNativeTiles(kernel().needs)) expectNativeTiles(data, most, callable->function, previous);
+  }
+
+  /// The CPU's own tiles: the emulated integers exactly; floats within the bound.
+  void expectNativeTiles(const MatmulData &data, int64_t rows, llmc_kernel_fn function,
+                         const std::vector<float> &emulated) {
+    auto bytes = isa::inChild(true, [&] {
+      std::vector<float> y = data.run(function, rows, {0, data.panels()});
+      const char *first = reinterpret_cast<const char *>(y.data());
+      return std::vector<char>(first, first + y.size() * sizeof(float));
+    });
+    ASSERT_TRUE(bytes && bytes->size() == emulated.size() * sizeof(float)) << "the kernel died on this CPU's tiles";
+    std::vector<float> native(emulated.size());
+    memcpy(native.data(), bytes->data(), bytes->size());
+    if (kernel().needs.has(Feature::AmxInt8))
+      EXPECT_TRUE(equalBits(data, rows, native, emulated)) << "this CPU's tiles give other bits";
+    else
+      expectNear(data, rows, native, emulated);
   }
 
   static bool equalBits(const MatmulData &data, int64_t rows, const std::vector<float> &a,
@@ -144,8 +165,29 @@ TEST_P(MatmulTest, OddDepths) {
                    64, k));
         if (!isInteger()) break;
       }
-  if (serves.x == RowFormat::Q8)
+  if (serves.x != RowFormat::F32)
     for (int64_t k : {1, 7, 33, 45, 257}) check(desc({serves.kind, 32}, 64, k));
+}
+
+/// Activation blocks up to the group, and any of them with one group for the whole K.
+TEST_P(MatmulTest, Blocks) {
+  if (!serves.x.isQ8()) return;
+  for (int64_t block : {64, 128, 256})
+    for (int64_t k : {64, 256, 416, 576})
+      for (int64_t group : {int64_t(64), int64_t(128), int64_t(256), k})
+        for (Offset offset : {Offset::None, Offset::ZeroPoint, Offset::MinF16}) {
+          if (group % block && group < k) continue;
+          check(desc({serves.kind, group, ScaleType::F16, offset}, 100, k, block));
+        }
+}
+
+TEST_P(MatmulTest, BlockExtremes) {
+  using Kind = MatmulData::Kind;
+  if (!serves.x.isQ8()) return;
+  for (Kind kind : {Kind::LargestCodes, Kind::SmallestCodes, Kind::LargestX, Kind::LargestNegativeX, Kind::HugeX})
+    for (int64_t block : {32, 128, 256})
+      for (Offset offset : {Offset::None, Offset::ZeroPoint, Offset::MinF16})
+        check(desc({serves.kind, 256, ScaleType::F16, offset}, 64, 512, block), kind);
 }
 
 TEST_P(MatmulTest, BiasAndAccumulate) {
@@ -182,15 +224,23 @@ TEST_P(MatmulTest, Refusals) {
   d.w.kind = serves.kind == WeightKind::I4 ? WeightKind::I8 : WeightKind::I4, d.w.group = 32;
   EXPECT_NE(reason(d).find("expected"), std::string::npos) << reason(d);
   d = desc(w, 64, 64);
-  d.x = serves.x == RowFormat::Q8 ? RowFormat::F32 : RowFormat::Q8;
-  EXPECT_EQ(reason(d),
-            serves.x == RowFormat::Q8 ? "activations are f32, expected q8" : "activations are q8, expected f32");
+  d.x = serves.x.isQ8() ? RowFormat::F32 : RowFormat::Q8;
+  EXPECT_EQ(reason(d), serves.x.isQ8() ? "activations are f32, expected q8"
+                                       : "activations are q8b32, expected " + serves.x.name());
+  if (serves.x.is16Bit()) {
+    d.x = serves.x, d.x.order = WeightKind::F32;
+    EXPECT_NE(reason(d).find("activations are in the order of f32 weights, expected "), std::string::npos) << reason(d);
+  }
   if (serves.maxRows < INT64_MAX) {
     d = desc(w, 64, 64);
     d.maxRows = 7;
     EXPECT_EQ(reason(d), "up to 7 rows, expected at most " + std::to_string(serves.maxRows));
   }
   if (serves.x == RowFormat::F32) { EXPECT_EQ(reason(desc(w, 64, 68)), "k (68) is not a multiple of 8"); }
+  if (serves.x.isQ8()) {
+    EXPECT_EQ(reason(desc(w, 64, 64, 64)), "activation blocks of 64 k do not divide groups of 32");
+    EXPECT_EQ(reason(desc(w, 64, 64, 16)), "activation blocks of 16 k, expected 32, 64, 128 or 256");
+  }
   if (isInteger()) {
     w.group = 48;
     EXPECT_EQ(reason(desc(w, 64, 96)), "group size (48) is neither 16 nor a multiple of 32");
@@ -230,6 +280,11 @@ TEST(MatmulSelection, PicksTheRowOfTheClass) {
       {"znver4", bf16, f32, 576, 1, 1, "matmul_wbf16a32_m1_avx512"},
       {"haswell", bf16, f32, 576, 7, any, "matmul_wbf16a32_large_avx2"},
       {"haswell", w4, f32, 4100, 1, 1, "matmul_any_portable"}, // k is not a multiple of 8
+      {"znver4", w4, row16(RowFormat::Kind::BF16, WeightKind::I4), 4100, 1, 1, "matmul_w4a16_m1_avx512bf16"},
+      {"znver5", w8, row16(RowFormat::Kind::BF16, WeightKind::I8), 4096, 2, 6, "matmul_w8a16_small_avx512bf16"},
+      {"znver5", bf16, row16(RowFormat::Kind::BF16, WeightKind::BF16), 4096, 7, any,
+       "matmul_wbf16a16_large_avx512bf16"},
+      {"znver5", w4, row16(RowFormat::Kind::BF16Pair, WeightKind::I4), 4096, 7, any, "matmul_w4a16x2_large_avx512bf16"},
       {"x86-64-v2", w4, q8, 4096, 1, 1, "matmul_any_portable"},
       {"aarch64", w4, q8, 4096, 7, any, "matmul_any_portable"},
   };
@@ -267,8 +322,8 @@ TEST(MatmulQuantize, RowOfKnownValues) {
   std::vector<float> x(40, 0.0f);
   x[0] = 127, x[1] = -63.5f, x[2] = 0.5f, x[3] = 1.5f, x[33] = -2;
   std::vector<char> row(q8RowBytes(40), char(0x5a));
-  quantiseRowQ8(x.data(), 40, row.data());
-  Q8Row q(row.data(), 40);
+  quantiseRowQ8(x.data(), 40, 32, row.data());
+  Q8Row q(row.data(), 40, 32);
   EXPECT_EQ(q.codes[0], 127);
   EXPECT_EQ(q.codes[1], -64); // half to even
   EXPECT_EQ(q.codes[2], 0);
@@ -283,6 +338,26 @@ TEST(MatmulQuantize, RowOfKnownValues) {
   EXPECT_EQ(q.halfSums[2], -127);
   for (int64_t i = 40; i < 256; ++i) EXPECT_EQ(q.codes[i], 0);
   for (int64_t i = 2; i < 8; ++i) EXPECT_EQ(q.scales[i], 0);
+}
+
+TEST(MatmulQuantize, LargerBlocks) {
+  std::vector<float> x(600, 0.0f);
+  x[0] = 63.5f, x[70] = -127, x[300] = 254, x[599] = 1;
+  for (int64_t block : {64, 128, 256, 512}) {
+    std::vector<char> row(q8RowBytes(600, block), char(0x5a));
+    quantiseRowQ8(x.data(), 600, block, row.data());
+    Q8Row q(row.data(), 600, block);
+    EXPECT_EQ(q.codes[0], block == 64 ? 127 : block == 512 ? 32 : 64);
+    EXPECT_EQ(q.codes[70], block == 512 ? -64 : -127); // -63.5: half to even
+    EXPECT_EQ(q.codes[300], 127);
+    EXPECT_EQ(q.scales[300 / block], 2.0f);
+    EXPECT_EQ(q.scales[599 / block], 1 / 127.0f);
+    EXPECT_EQ(q.sums[0], block == 64 ? 127 : block == 512 ? 95 : -63);
+    EXPECT_EQ(q.sums[599 / block], 127);
+    for (int64_t i = 600; i < q8PaddedK(600, block); ++i) EXPECT_EQ(q.codes[i], 0);
+    for (int64_t i = 599 / block + 1; i < q8PaddedK(600, block) / block; ++i) EXPECT_EQ(q.scales[i], 0);
+    EXPECT_EQ(q8PaddedK(600, block), block == 512 ? 1024 : 768);
+  }
 }
 
 } // namespace

@@ -236,6 +236,42 @@ TEST_F(WeightProgram, FloatsAndVectors) {
   EXPECT_EQ(vector(12288, 1), -2.5f);
 }
 
+/// Row c*64 + p*32 + i is row 32c + i of part p; what a part lacks of its last turn decodes to 0.
+TEST_F(WeightProgram, InterleavesPartsWithPadding) {
+  constexpr int64_t kRows = 70, kK = 40, kPadded = 192;
+  std::vector<float> parts[] = {randomFloats(kRows * kK, 7), randomFloats(kRows * kK, 8)};
+  symbol("llm.weight @w0 : tensor<70x40xf32> [" + add(parts[0]) + "]");
+  symbol("llm.weight @w1 : tensor<70x40xf32> [" + add(parts[1]) + "]");
+  std::vector<float> bias[] = {randomFloats(kRows, 9), randomFloats(kRows, 10)};
+  symbol("llm.weight @b0 : tensor<70xf32> [" + add(bias[0]) + "]");
+  symbol("llm.weight @b1 : tensor<70xf32> [" + add(bias[1]) + "]");
+  const std::string scheme = "<kind = i4, group = 32, offset = zero_point>", attribute = " {interleave = 32 : i64} : ";
+  const std::string quant = "x40x!wq.quant<" + scheme + ">>", q70 = "tensor<70" + quant, q192 = "tensor<192" + quant;
+  auto get = [](std::string n, std::string type) { return "%" + n + " = llm.get_weight @" + n + " : " + type + "\n"; };
+  std::string both = get("w0", "tensor<70x40xf32>") + get("w1", "tensor<70x40xf32>"), text = both;
+  for (std::string n : {"0", "1"}) text += "%q" + n + " = wq.quantize %w" + n + " : tensor<70x40xf32> -> " + q70 + "\n";
+  store("int", text + "%w = wq.concat %q0, %q1" + attribute + q70 + ", " + q70 + " -> " + q192, q192,
+        "tensor<192x40x!wq.packed<" + scheme + ">>", 3 * 2 * (64 * 16 + 128 + 64));
+  text = get("b0", "tensor<70xf32>") + get("b1", "tensor<70xf32>");
+  store("bias", text + "%w = wq.concat %b0, %b1" + attribute + "tensor<70xf32>, tensor<70xf32> -> tensor<192xf32>",
+        "tensor<192xf32>", "tensor<192x!wq.packed<<kind = f32>>>", kPadded * 4);
+  std::vector<uint8_t> blob = runTwice();
+  ASSERT_FALSE(blob.empty()) << message;
+  auto type = wq::SchemeAttr::get(&context, wq::Kind::I4, 32, wq::ScaleType::F16, wq::Offset::ZeroPoint);
+  wq::RowBlock block;
+  block.reset(type, kK, 1);
+  for (int64_t n = 0; n < kPadded; ++n) {
+    int64_t p = n / 32 % 2, row = n / 64 * 32 + n % 32;
+    ASSERT_EQ(at<float>(blob, 8192 + n * 4), row < kRows ? bias[p][row] : 0) << n;
+    if (row < kRows) llvm::cantFail(wq::quantiseRow(type, kK, &parts[p][row * kK], block.row(0)));
+    for (int64_t k = 0; k < kK; ++k) {
+      Element e = element(blob, 0, {4, 32, 2, 1}, kK, n, k);
+      ASSERT_EQ(e.scale, row < kRows ? wq::f16ToFloat(wq::load<uint16_t>(block.scales.data(), k / 32)) : 0) << n;
+      if (row < kRows) { ASSERT_EQ(e.code - e.offset, block.codes[k] - block.offsets[k / 32]) << n << " " << k; }
+    }
+  }
+}
+
 TEST_F(WeightProgram, ReportsProgress) {
   symbol("llm.weight @w : tensor<200x8xf32> [" + add(randomFloats(1600, 1)) + "]");
   store("p", "%w = llm.get_weight @w : tensor<200x8xf32>", "tensor<200x8xf32>",

@@ -71,6 +71,20 @@ TEST_F(Eval, EmbedLinearSelect) {
   EXPECT_TRUE(step({1}, {0}, {1}).empty());
 }
 
+/// Turns of 2 rows: a0 a1 b0 b1 a2 0 b2 0.
+TEST_F(Eval, InterleavedConcat) {
+  load("llm.weight @a : tensor<3x1xf32> [" + floats({1, 2, 3}) + "]\nllm.weight @b : tensor<3x1xf32> [" +
+           floats({10, 20, 30}) + "]\nllm.weight @e : tensor<1x1xf32> [" + floats({2}) + "]",
+       R"(%a = llm.get_weight @a : tensor<3x1xf32>
+          %b = llm.get_weight @b : tensor<3x1xf32>
+          %e = llm.get_weight @e : tensor<1x1xf32>
+          %w = wq.concat %a, %b {interleave = 2 : i64} : tensor<3x1xf32>, tensor<3x1xf32> -> tensor<8x1xf32>
+          %x = llm.embed %t, %e : tensor<1x1xf32> -> tensor<?x1xf32>
+          %y = wq.linear %x, %w : tensor<?x1xf32>, tensor<8x1xf32> -> tensor<?x8xf32>)",
+       "tensor<?x8xf32>");
+  EXPECT_EQ(step({0}, {0}), (std::vector<float>{2, 4, 20, 40, 6, 0, 60, 0}));
+}
+
 TEST_F(Eval, NormAndActivations) {
   load("llm.weight @e : tensor<2x2xf32> [" + floats({3, 4, -1, 2}) + "]\n" + "llm.weight @n : tensor<2xf32> [" +
            floats({1, 2}) + "]",
@@ -267,10 +281,10 @@ TEST_F(Eval, PackedWeightsAreWhatTheProgramStores) {
           %x = llm.embed %t, %e : tensor<1x32xf32> -> tensor<?x32xf32>
           %w = wq.get_packed @ab : tensor<4x32x!wq.packed<<kind = i8, group = 32>>>
           %b = wq.get_packed @bias : tensor<4x!wq.packed<<kind = f32>>>
-          %q = wq.quantize_rows %x : tensor<?x32xf32> -> tensor<?x32x!wq.q8>
+          %q = wq.quantize_rows %x : tensor<?x32xf32> -> tensor<?x32x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
           %r = wq.linear %x, %w : tensor<?x32xf32>, tensor<4x32x!wq.packed<<kind = i8, group = 32>>> -> tensor<?x4xf32>
           %y = wq.linear %q, %w bias %b : tensor<4x!wq.packed<<kind = f32>>> residual %r : tensor<?x4xf32>
-                 : tensor<?x32x!wq.q8>, tensor<4x32x!wq.packed<<kind = i8, group = 32>>> -> tensor<?x4xf32>)",
+                 : tensor<?x32x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>, tensor<4x32x!wq.packed<<kind = i8, group = 32>>> -> tensor<?x4xf32>)",
        "tensor<?x4xf32>");
   std::vector<float> expected;
   for (int n = 0; n < 4; ++n) {
@@ -286,11 +300,32 @@ TEST_F(Eval, Q8RowsRoundPerBlock) {
   for (int i = 0; i < 40; ++i) x.data[i] = i < 32 ? float(i) : 0.0f;
   x.data[39] = 0.254f;
   x.data[38] = 0.0011f;
-  llm::eval::Tensor y = llm::eval::quantizeRows(x);
+  auto q8 = [&](int64_t block) { return wq::RowFormatAttr::get(&context, wq::RowKind::Q8, block); };
+  llm::eval::Tensor y = llm::eval::roundRows(x, q8(32));
   for (int i = 0; i < 32; ++i) EXPECT_NEAR(y.data[i], std::nearbyint(i * 127 / 31.0f) * 31 / 127, 1e-5f);
   EXPECT_FLOAT_EQ(y.data[39], 0.254f);
   EXPECT_FLOAT_EQ(y.data[38], 0.002f);
   EXPECT_EQ(y.data[33], 0);
+  EXPECT_EQ(llm::eval::roundRows(x, q8(64)).data[39], 31.0f / 127); // in one block with 31
+}
+
+TEST_F(Eval, GluLinearTakesTurnsOf32) {
+  llm::eval::Tensor x(1, 128);
+  for (int c = 0; c < 128; ++c) x.data[c] = float(c % 64 < 32 ? c : 2); // gates 0..31 and 64..95; ups are 2
+  llm::eval::Tensor y = llm::eval::gluInTurns(x, llm::Activation::Relu);
+  ASSERT_EQ(y.columns, 64);
+  for (int c = 0; c < 64; ++c) EXPECT_EQ(y.data[c], 2 * float(c < 32 ? c : c + 32));
+}
+
+TEST_F(Eval, SixteenBitRowsRoundToNearestEven) {
+  llm::eval::Tensor x(1, 3);
+  x.data = {1.00390625f, 1.01171875f, 1.0009765625f * 1.00048828125f}; // 1 + 2^-8, 1 + 3 * 2^-8, about 1 + 1.5 * 2^-10
+  auto rounded = [&](wq::RowKind kind) { return llm::eval::roundRows(x, wq::RowFormatAttr::get(&context, kind)).data; };
+  EXPECT_EQ(rounded(wq::RowKind::BF16), (std::vector<float>{1.0f, 1.015625f, 1.0f}));
+  EXPECT_EQ(rounded(wq::RowKind::BF16Pair)[0], x.data[0]);
+  EXPECT_NEAR(rounded(wq::RowKind::BF16Pair)[2], x.data[2], 0x1p-17f);
+  EXPECT_EQ(rounded(wq::RowKind::F16)[0], x.data[0]);
+  EXPECT_EQ(rounded(wq::RowKind::F16)[2], 1.001953125f); // just above the middle
 }
 
 TEST_F(Eval, SaysWhatIsWrongWithAFile) {

@@ -57,6 +57,34 @@ def other_programs(cases):
                 assert got == golden.greedy, f"tokens {got}, expected {golden.greedy}"
 
 
+def several_targets(cases):
+    """One file for several CPUs: the best that runs is taken, LLMC_TARGET asks for another, and weights are there once."""
+    golden = fixture(SAMPLE)
+    names = ["graniterapids", "haswell", "x86-64-v2"]
+    with cases.case("one file for several CPUs"), scratch() as folder:
+        one = compile_model(golden.model, folder / "one.so", *EXACT, "--target=haswell")
+        fat = compile_model(golden.model, folder / "fat.so", *EXACT, f"--target={','.join(names)}")
+        weights = [json.loads(llmc("inspect", file, "--json"))["parts"]["weights"]["bytes"] for file in (one, fat)]
+        assert weights[0] == weights[1], f"weights of {weights[1]} bytes, expected {weights[0]} as for one target"
+        runs_here = {target["name"]: target["runs_here"] for target in json.loads(llmc("targets", "--json"))}
+        best = next(name for name in names if runs_here[name])
+        command = [BIN / "llmc", "run", fat, "--tokens", ",".join(map(str, golden.tokens)), "-n", len(golden.greedy),
+                   "--ignore-eos", "-v"]
+        for asked, expected in ((None, best), ("x86-64-v2", "x86-64-v2")):
+            done = run(*command, env={"LLMC_TARGET": asked} if asked else None)
+            assert list(map(int, done.stdout.replace(",", " ").split())) == golden.greedy, done.stdout
+            assert f"code for {expected}" in done.stderr, f"{done.stderr} does not name {expected}"
+        done = run(*command, env={"LLMC_TARGET": "z80"})
+        assert done.returncode == 1 and "expected one of graniterapids, haswell, x86-64-v2" in done.stderr, done
+    with cases.case("a file for several CPUs on an older one"), scratch() as folder:
+        if not (qemu := shutil.which("qemu-x86_64")):
+            raise Skip("qemu-user is not installed")
+        fat = compile_model(golden.model, folder / "fat.so", *EXACT, f"--target={','.join(names)}")
+        for cpu in ("Haswell", "Nehalem"):
+            got = tokens_of([qemu, "-cpu", cpu, DRIVER, fat], golden)
+            assert got == golden.greedy, f"{cpu}: tokens {got}, expected {golden.greedy}"
+
+
 def wrong_cpu_refused(cases):
     with cases.case("AVX2 code on a Nehalem is refused, not SIGILL"), scratch() as folder:
         if not (qemu := shutil.which("qemu-x86_64")):
@@ -141,6 +169,7 @@ def main():
         damage_refused(cases, artifact)
     same_bytes(cases)
     other_programs(cases)
+    several_targets(cases)
     wrong_cpu_refused(cases)
     steps_agree(cases)
     overflow_is_an_error(cases)

@@ -51,11 +51,15 @@ static void step(const struct llmc_batch *b, int64_t thread, int64_t threads) {
   fakeInsideStep = 0;
 }
 
+/* arena_row_bytes .. matmul_calls: x and y; a value before the logits, and the logits; nothing private. */
+#define kPlan 128, 64 + kFakeLogitsStride, 64, kFakeLogitsStride, 0, 0
+
 /* Features of the first: sse4.2, avx512fp16, neon, sve and one that no runtime knows. No CPU has them all. */
 static const struct llmc_variant variants[] = {
-    {"future", (uint64_t)1 << 0 | (uint64_t)1 << 20 | (uint64_t)1 << 24 | (uint64_t)1 << 40, "all of them", step},
-    {"plain", 0, "none", step},
-    {"plainer", 0, "none", step},
+    {"future", (uint64_t)1 << 0 | (uint64_t)1 << 20 | (uint64_t)1 << 24 | (uint64_t)1 << 40, "all of them", step,
+     kPlan},
+    {"plain", 0, "none", step, kPlan},
+    {"plainer", 0, "none", step, kPlan},
 };
 
 #ifdef FAKE_SHARED
@@ -78,10 +82,6 @@ MUTABLE struct llmc_model_constants llmc_model_constants = {
     .hidden = kFakeHidden,
     .max_context = kFakeMaxContext,
     .page_bytes = kFakePageBytes,
-    .arena_row_bytes = 128,
-    .logit_arena_row_bytes = 64 + kFakeLogitsStride,
-    .logits_offset = 64,
-    .logits_stride = kFakeLogitsStride,
     .weight_bytes = kFakeWeightBytes,
     .kv_bits = 32,
     .variant_count = 3,

@@ -2,11 +2,11 @@
 
 # Which folders each folder may include, the longest prefix counts. "." is the folder itself and those below it. Plain
 # names: folders or files of this tree; llvm/, mlir/ and lld/ are libraries. CONTRIBUTING.md has the reasons.
-PASSES = (".", "passes/Passes.h", "passes/Passes.h.inc", "passes/support", "dialects", "mlir", "llvm")
+PASSES = (".", "passes/Passes.h", "passes/Passes.h.inc", "passes/support", "dialects", "mlir", "llvm", "llmc_kernel.h")
 CODEGEN_DATA = ("codegen/Target.h", "codegen/Descriptor.h", "codegen/Kernel.h", "llmc_kernel.h")
 FRONTEND = (".", "frontends/File.h", "frontends/ImportedModel.h", "dialects", "mlir", "llvm")
 MAY_INCLUDE = {
-    "dialects": (".", "mlir", "llvm"),
+    "dialects": (".", "llmc_kernel.h", "mlir", "llvm"),
     "passes": (*PASSES, "codegen/Descriptor.h"),
     "passes/raise": PASSES,
     "passes/quantize": PASSES,

@@ -2,9 +2,9 @@
 #include "codegen/portable/Executable.h"
 #include "compiler/NativeTarget.h"
 #include "tools/llmc-kernel/Catalogue.h"
+#include "tools/llmc-kernel/Commands.h"
 #include "tools/llmc-kernel/Disassemble.h"
 #include "tools/llmc/Bandwidth.h"
-#include "tools/llmc/Commands.h"
 #include "tools/llmc/Progress.h"
 #include "tools/llmc/Usage.h"
 #include "llvm/ADT/StringExtras.h"
@@ -243,13 +243,16 @@ int main(int argc, char **argv) {
   app.set_help_flag("-h,--help", "explain the options");
   app.require_subcommand(1);
   const Command commands[] = {
-      addList(app), addCheck(app),
+      addList(app),
+      addCheck(app),
       addTool(app, "bench", "time a kernel on this CPU, against what memory gives", bench, false,
               "  llmc-kernel bench matmul_w4a8_m1_avx512vnni --n 4096 --k 4096 --rows 1\n"
               "Weights are read from memory: copies of 512 MB are used in turn. One thread."),
       addTool(app, "disasm", "print a kernel's instructions", disasm, true,
               "  llmc-kernel disasm matmul_w4a8_m1_avx2 --target haswell --n 64 --k 256\n"
-              "  llmc-kernel disasm rowwise_any_portable --op rms_norm --target aarch64 --n 256")};
+              "  llmc-kernel disasm rowwise_any_portable --op rms_norm --target aarch64 --n 256"),
+      addProbe(app),
+      addMakeModel(app)};
   return cli::parseAndRun(app, argc, argv, [&] {
     for (const Command &command : commands)
       if (command.app->parsed()) return command.run();

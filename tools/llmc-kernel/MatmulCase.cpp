@@ -1,5 +1,7 @@
+#include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Reference.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include "tools/llmc-kernel/Case.h"
 #include <cmath>
 #include <cstring>
@@ -16,10 +18,9 @@ public:
     packRandom(d.w, d.n, d.k, weights.as(), random);
     for (int64_t i = 1; i < copies; ++i) memcpy(weights.as(i * bytesOf()), weights.as(), size_t(bytesOf()));
     Buffer plain(rows * rowStride(RowFormat::F32, d.k));
-    fillRows(d.x == RowFormat::F32 ? x : plain, rows,
-             d.x == RowFormat::F32 ? d.xStride : rowStride(RowFormat::F32, d.k), d.k, random);
-    for (int64_t r = 0; d.x == RowFormat::Q8 && r < rows; ++r)
-      quantiseRowQ8(plain.as<float>(r * rowStride(RowFormat::F32, d.k)), d.k, x.as(r * d.xStride));
+    const int64_t plainStride = rowStride(RowFormat::F32, d.k);
+    fillRows(plain, rows, plainStride, d.k, random);
+    for (int64_t r = 0; r < rows; ++r) convertRow(plain.as<float>(r * plainStride), x.as(r * d.xStride));
   }
 
   Deviation check(llmc_kernel_fn kernel) override {
@@ -28,6 +29,7 @@ public:
     kernel(&args);
     args.y = expected.as<float>();
     referenceMatmul(d, &args);
+    if (d.y.isQ8()) return checkQ8(expected);
     // Two sums of k products, each rounded k times, against the largest result: those of all products are larger.
     double scale = magnitude(expected, rows, d.yStride, d.n);
     return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale, 2 * double(d.k) * 0x1p-24};
@@ -41,6 +43,25 @@ public:
   double operations() const override { return 2.0 * double(rows) * double(d.n) * double(d.k); }
 
 private:
+  /// Values that differ in their last bits may differ by a code.
+  Deviation checkQ8(const Buffer &expected) const {
+    int64_t columns = matmul::outputColumns(d);
+    Buffer values(rows * columns * 4), wanted(rows * columns * 4);
+    for (int64_t r = 0; r < rows; ++r)
+      for (auto [from, to] : {std::pair(&y, &values), std::pair(&expected, &wanted)}) {
+        Q8Row row(from->as(r * d.yStride), columns, kActivationBlock);
+        for (int64_t c = 0; c < columns; ++c)
+          to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / kActivationBlock];
+      }
+    double scale = magnitude(wanted, rows, columns * 4, columns);
+    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127};
+  }
+
+  void convertRow(const float *row, char *out) const {
+    if (d.x == RowFormat::F32) memcpy(out, row, size_t(d.k * 4));
+    if (d.x.isQ8()) quantiseRowQ8(row, d.k, d.x.block, out);
+    if (d.x.is16Bit()) toRow16(d.x, row, d.k, out);
+  }
   static constexpr int64_t kUncachedBytes = int64_t(512) << 20;
   int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
   llmc_matmul_args arguments(int64_t copy) const {
@@ -63,14 +84,20 @@ private:
 template <> std::vector<MatmulDesc> descriptors<MatmulDesc>(const Shape &shape) {
   std::vector<MatmulDesc> all;
   for (WeightKind kind : {WeightKind::I4, WeightKind::I8, WeightKind::F16, WeightKind::BF16, WeightKind::F32})
-    for (RowFormat x : {RowFormat::Q8, RowFormat::F32}) {
+    for (RowFormat x : {RowFormat::Q8, RowFormat::F32, RowFormat{RowFormat::Kind::BF16, 0, kind},
+                        RowFormat{RowFormat::Kind::BF16Pair, 0, kind}, RowFormat{RowFormat::Kind::F16, 0, kind}}) {
       bool integer = kind == WeightKind::I4 || kind == WeightKind::I8;
-      if (!integer && x == RowFormat::Q8) continue;
+      if ((!integer && x == RowFormat::Q8) || (kind == WeightKind::F32 && x.is16Bit())) continue;
       MatmulDesc d{.n = shape.n, .k = shape.k, .x = x, .minRows = shape.rows, .maxRows = shape.rows};
       d.w = integer ? WeightFormat{kind, shape.group, shape.scale, shape.offset} : WeightFormat{.kind = kind};
       d.xStride = rowStride(x, shape.k), d.yStride = rowStride(RowFormat::F32, roundUp(shape.n, kPanel));
       all.push_back(d);
     }
+  for (MatmulDesc d : std::vector(all)) { // the richest epilogue
+    d.activation = Activation::Silu, d.glu = true, d.y = RowFormat::Q8;
+    d.yStride = rowStride(d.y, matmul::outputColumns(d));
+    all.push_back(d);
+  }
   return all;
 }
 
@@ -79,8 +106,8 @@ std::unique_ptr<Case> makeCase(const MatmulDesc &desc, const Shape &shape, bool 
 }
 
 std::string describe(const MatmulDesc &d) {
-  return d.w.name() + (d.x == RowFormat::Q8 ? " x q8, " : " x f32, ") + std::to_string(d.n) + " x " +
-         std::to_string(d.k);
+  return d.w.name() + " x " + d.x.name() + ", " + std::to_string(d.n) + " x " + std::to_string(d.k) +
+         (matmul::hasEpilogue(d) ? ", silu glu to " + d.y.name() : "");
 }
 
 } // namespace llmc::tool

@@ -52,8 +52,13 @@ llvm::Error writeWhole(const std::string &path, llvm::StringRef bytes) {
 std::string mlirText(Compilation &compilation) {
   std::string text;
   llvm::raw_string_ostream os(text);
-  compilation.model.module->print(os);
-  return text + "\n";
+  if (compilation.variants.empty()) compilation.model.module->print(os);
+  for (Variant &variant : compilation.variants) {
+    if (&variant != &compilation.variants.front()) os << "// " << variant.target.name << "\n";
+    variant.module->print(os);
+    os << "\n";
+  }
+  return text + (compilation.variants.empty() ? "\n" : "");
 }
 
 llvm::Expected<std::string> emitText(Compilation &compilation, const std::string &kind) {

@@ -62,8 +62,11 @@ void printWeights(const Json &weights) {
 
 void printText(const Json &d) {
   const Json &report = d["report"];
+  for (const Json &variant : d["metadata"].value("variants", Json::array()))
+    llvm::outs() << llvm::format("%-22s ", "target") << text(variant.value("target", Json("?"))) << ": "
+                 << text(variant.value("features", Json("?"))) << "\n";
   for (const auto &[key, value] : d["metadata"].items())
-    llvm::outs() << llvm::format("%-22s ", key.c_str()) << text(value) << "\n";
+    if (key != "variants") llvm::outs() << llvm::format("%-22s ", key.c_str()) << text(value) << "\n";
   llvm::outs() << "\nfile\n";
   for (const char *key : {"version", "file_bytes", "build_id", "weights_checksum", "text_checksum"})
     llvm::outs() << llvm::format("  %-20s ", key) << text(d[key]) << "\n";

@@ -167,8 +167,7 @@ std::vector<std::string> Model::kernels() const {
   Json report = Json::parse(assets.report, nullptr, /*allow_exceptions=*/false);
   if (!report.is_object() || !report.contains("kernels") || !report["kernels"].is_array()) return {};
   for (const Json &kernel : report["kernels"])
-    if (kernel.is_object() && kernel.contains("kernel") && kernel["kernel"].is_string())
-      names.insert(kernel["kernel"].get<std::string>());
+    if (kernel.is_object() && kernel.value("target", "") == info().target) names.insert(kernel.value("kernel", "?"));
   return {names.begin(), names.end()};
 }
 

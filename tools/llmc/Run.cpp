@@ -39,7 +39,7 @@ double rate(int64_t count, double seconds) { return seconds > 0 ? double(count) 
 void printStatistics(const Statistics &s, const Session &session, bool verbose) {
   const Model &model = session.model();
   llvm::errs() << llvm::format("load %.0f ms, first token %.0f ms after the start, prompt %lld tokens at %.1f/s, "
-                               "generated %lld at %.1f/s, peak memory %.0f MB, %lld threads, %s\n",
+                               "generated %lld at %.1f/s, peak memory %.0f MB, %lld threads, code for %s\n",
                                s.loadSeconds * 1e3, (s.firstToken - s.start) * 1e3, (long long)s.promptTokens,
                                rate(s.promptTokens, s.promptSeconds), (long long)s.newTokens,
                                rate(s.decoded, s.decodeSeconds), double(peakMemory()) / 1e6,

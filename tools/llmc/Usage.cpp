@@ -52,6 +52,18 @@ CLI::Validator oneOf(std::vector<std::string> values) {
   return CLI::Validator(check, llvm::join(values, "|"));
 }
 
+CLI::Validator listOf(std::vector<std::string> values) {
+  CLI::Validator one = oneOf(std::move(values));
+  auto check = [one](std::string &text) -> std::string {
+    llvm::SmallVector<llvm::StringRef> parts;
+    llvm::StringRef(text).split(parts, ',');
+    for (llvm::StringRef part : parts)
+      if (std::string wrong = one(part.str()); !wrong.empty()) return wrong;
+    return "";
+  };
+  return CLI::Validator(check, "LIST");
+}
+
 CLI::Validator numberIn(double least, double most, const std::string &unit) {
   auto check = [least, most](std::string &text) -> std::string {
     double value;
@@ -83,8 +95,11 @@ void CompileFlags::add(CLI::App &app, bool jit) {
   auto option = [&](const char *name, auto &value, const char *help, CLI::Validator check) {
     flags.push_back(restrict(app.add_option(name, value, help), std::move(check))->group(group)->capture_default_str());
   };
-  option("--target", values.target, "CPU to compile for: see llmc targets. native: the best named one that runs here",
-         oneOf(targetNames()).description("NAME"));
+  option(
+      "--target", values.target,
+      "CPU to compile for: see llmc targets. native: the best named one that runs here. Several, with commas: code for "
+      "each, one copy of the weights, and the best that runs is taken when the file is loaded",
+      listOf(targetNames()).description("NAMES"));
   option("--quantize", values.quantize,
          "auto: as the file has it if that is quantised, else int4. keep: the file's values exactly. "
          "int8, int4: quantise (or requantise) to that",

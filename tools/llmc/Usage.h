@@ -22,6 +22,8 @@ int failUsage(const std::string &message);
 llvm::Error about(const std::string &path, llvm::Error error);
 /// One of these words; the message lists them.
 CLI::Validator oneOf(std::vector<std::string> values);
+/// Some of the values, with commas between them.
+CLI::Validator listOf(std::vector<std::string> values);
 /// A number from `least` to `most`; `unit` is for --help ("TOKENS").
 CLI::Validator numberIn(double least, double most, const std::string &unit);
 /// A whole number from `least` up.

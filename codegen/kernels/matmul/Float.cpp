@@ -27,7 +27,7 @@ public:
         panelVectors(isa.vectors() * (f16 ? 2 : 1)), firstWeight(isa.avx512 ? 24 : 8) {}
 
   void emit() {
-    emitPanels(a, desc, isa.avx512 ? 6 : 4, 0, [&](int count) { rowBlock(count); });
+    emitPanels(a, desc, isa.avx512 ? 6 : 4, 0, [&](int count) { rowBlock(count); }, isa);
   }
 
 private:

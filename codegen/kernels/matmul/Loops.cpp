@@ -1,4 +1,5 @@
 #include "codegen/kernels/matmul/Loops.h"
+#include "codegen/kernels/matmul/Epilogue.h"
 #include "llmc_kernel.h"
 #include <algorithm>
 
@@ -17,7 +18,40 @@ static std::vector<int> remainders(const MatmulDesc &desc, int rowBlock) {
   return left;
 }
 
-static void emitRowBlocks(Assembler &a, const MatmulDesc &desc, int rowBlock, llvm::function_ref<void(int)> body) {
+namespace {
+/// The loops of emitPanels. With an epilogue g.y is the tile that storeSum writes to, and the row of y is in the frame.
+class Panels {
+public:
+  Panels(Assembler &a, const MatmulDesc &desc, Isa isa, int rowBlock, int stackBytes)
+      : a(a), desc(desc), isa(isa), epilogue(hasEpilogue(desc)), rowBlock(rowBlock),
+        tile(int(roundUp(stackBytes, kAlign))), stack(tile + rowBlock * int(kPanel) * 4 + 8) {
+    if (!epilogue) stack = stackBytes;
+  }
+  void emit(llvm::function_ref<void(int)> body);
+
+private:
+  void rowBlocks(llvm::function_ref<void(int)> body);
+  void rows(int count, llvm::function_ref<void(int)> body);
+  Address rowOfY() { return a.qword[a.rsp + (tile + rowBlock * kPanel * 4)]; }
+
+  Assembler &a;
+  const MatmulDesc &desc;
+  const Isa isa;
+  const bool epilogue;
+  const int rowBlock, tile; // tile: its offset in the frame
+  int stack;
+  Label finish;
+};
+
+void Panels::rows(int count, llvm::function_ref<void(int)> body) {
+  body(count);
+  if (!epilogue) return;
+  a.mov(g.xk, rowOfY());
+  a.mov(g.outer.cvt32(), uint32_t(count));
+  a.call(finish);
+}
+
+void Panels::rowBlocks(llvm::function_ref<void(int)> body) {
   std::vector<int> left = remainders(desc, rowBlock);
   std::vector<Label> labels(rowBlock);
   Label full, rest, done;
@@ -25,9 +59,12 @@ static void emitRowBlocks(Assembler &a, const MatmulDesc &desc, int rowBlock, ll
     a.L(full);
     a.cmp(g.rows, rowBlock);
     a.jl(rest, CodeGenerator::T_NEAR);
-    body(rowBlock);
+    rows(rowBlock, body);
     a.add(g.x, uint32_t(rowBlock * desc.xStride));
-    a.add(g.y, uint32_t(rowBlock * desc.yStride));
+    if (epilogue)
+      a.add(rowOfY(), uint32_t(rowBlock * desc.yStride));
+    else
+      a.add(g.y, uint32_t(rowBlock * desc.yStride));
     a.sub(g.rows, rowBlock);
     a.jmp(full, CodeGenerator::T_NEAR);
   }
@@ -39,47 +76,58 @@ static void emitRowBlocks(Assembler &a, const MatmulDesc &desc, int rowBlock, ll
   if (!left.empty()) a.jmp(done, CodeGenerator::T_NEAR);
   for (int r : left) {
     a.L(labels[r]);
-    body(r);
+    rows(r, body);
     if (r != left.back()) a.jmp(done, CodeGenerator::T_NEAR);
   }
   a.L(done);
 }
 
-void emitPanels(Assembler &a, const MatmulDesc &desc, int rowBlock, int stackBytes,
-                llvm::function_ref<void(int)> body) {
-  int64_t panelBytes = desc.w.panelBytes(desc.k);
-  a.enter({a.rbx, a.r12, a.r13, a.r14, a.r15}, stackBytes);
+void Panels::emit(llvm::function_ref<void(int)> body) {
+  int64_t panelBytes = desc.w.panelBytes(desc.k), yBytes = panelStride(desc);
+  a.enter({a.rbx, a.r12, a.r13, a.r14, a.r15}, stack);
   a.mov(g.panel, field(a, offsetof(llmc_matmul_args, begin)));
   a.mov(g.panels, field(a, offsetof(llmc_matmul_args, end)));
-  a.mov(g.yPanel, g.panel);
-  a.shl(g.yPanel, 8); // bytes of a panel's columns in y and bias
-  static_assert(kPanel * sizeof(float) == 1 << 8);
   if (desc.bias) {
-    a.mov(g.bias, field(a, offsetof(llmc_matmul_args, bias)));
-    a.add(g.bias, g.yPanel);
+    a.imul(g.bias, g.panel, int(kPanel * sizeof(float)));
+    a.add(g.bias, field(a, offsetof(llmc_matmul_args, bias)));
   }
+  a.imul(g.yPanel, g.panel, int(yBytes));
   a.add(g.yPanel, field(a, offsetof(llmc_matmul_args, y)));
   a.sub(g.panels, g.panel);
   Label panel, done;
   a.jle(done, CodeGenerator::T_NEAR);
   a.imul(g.panel, g.panel, int(panelBytes));
   a.add(g.panel, field(a, offsetof(llmc_matmul_args, w)));
+  if (epilogue) a.lea(g.y, a.ptr[a.rsp + tile]);
   a.L(panel);
   a.mov(g.rows, field(a, offsetof(llmc_matmul_args, rows)));
   a.mov(g.x, field(a, offsetof(llmc_matmul_args, x)));
-  a.mov(g.y, g.yPanel);
-  emitRowBlocks(a, desc, rowBlock, body);
+  if (epilogue)
+    a.mov(rowOfY(), g.yPanel);
+  else
+    a.mov(g.y, g.yPanel);
+  rowBlocks(body);
   a.add(g.panel, uint32_t(panelBytes));
   if (desc.bias) a.add(g.bias, uint32_t(kPanel * 4));
-  a.add(g.yPanel, uint32_t(kPanel * 4));
+  a.add(g.yPanel, uint32_t(yBytes));
   a.dec(g.panels);
   a.jnz(panel, CodeGenerator::T_NEAR);
   a.L(done);
   a.leave();
+  if (!epilogue) return;
+  a.L(finish);
+  emitEpilogue(a, desc, isa.avx512);
+}
+} // namespace
+
+void emitPanels(Assembler &a, const MatmulDesc &desc, int rowBlock, int stackBytes, llvm::function_ref<void(int)> body,
+                Isa isa) {
+  Panels(a, desc, isa, rowBlock, stackBytes).emit(body);
 }
 
 void storeSum(Assembler &a, const MatmulDesc &desc, Isa isa, const Xmm &sum, int row, int vector) {
   int64_t column = int64_t(vector) * isa.bytes();
+  if (hasEpilogue(desc)) return a.vmovups(a.ptr[g.y + (row * kPanel * 4 + column)], sum);
   Address y = a.ptr[g.y + (row * desc.yStride + column)];
   if (desc.bias) a.vaddps(sum, sum, a.ptr[g.bias + column]);
   if (desc.accumulate) a.vaddps(sum, sum, y);
@@ -114,6 +162,18 @@ int unrollOf(int64_t count, int most) {
   int unroll = int(std::max<int64_t>(1, std::min<int64_t>(count, most)));
   while (count % unroll) --unroll;
   return unroll;
+}
+
+void sumLanes(Assembler &a, int rows, const RegExp &to) {
+  for (int first = 0; first < rows; first += 4) { // four rows in one register
+    auto row = [&](int i) { return Ymm(std::min(first + i, rows - 1)); };
+    a.vhaddps(Ymm(6), row(0), row(1));
+    a.vhaddps(Ymm(7), row(2), row(3));
+    a.vhaddps(Ymm(6), Ymm(6), Ymm(7));
+    a.vextractf128(Xmm(7), Ymm(6), 1);
+    a.vaddps(Xmm(6), Xmm(6), Xmm(7));
+    a.vmovups(a.ptr[to + first * 4], Xmm(6));
+  }
 }
 
 void loadScales(Assembler &a, Isa isa, ScaleType type, const Xmm &to, const Reg64 &base, int64_t offset, int vector) {

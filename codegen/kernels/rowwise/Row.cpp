@@ -1,13 +1,14 @@
 #include "codegen/kernels/rowwise/Row.h"
 #include "llmc_kernel.h"
+#include "llvm/Support/MathExtras.h"
 #include <cstddef>
-#include <cstring>
 
 namespace llmc {
 using namespace Xbyak;
 
 void Row::rows(llvm::function_ref<void()> body, int64_t wStride) {
   Label next, done;
+  if (gathers()) a.enter({a.rbx}, int(d.out.block * 4));
   v.setTail(int(d.columns % v.count));
   a.mov(a.r9, a.ptr[a.rdi + offsetof(llmc_rowwise_args, begin)]);
   a.mov(a.r10, a.ptr[a.rdi + offsetof(llmc_rowwise_args, end)]);
@@ -50,104 +51,54 @@ void Row::load(int to, const Reg64 &row, int i, int n, int64_t offset) {
 }
 
 void Row::write(int n) {
-  if (d.out == RowFormat::Q8) return writeQ8(n);
+  if (gathers()) return gather(n);
+  if (d.out.isQ8()) return writeQ8(n);
+  if (d.out.is16Bit()) return write16(n);
   for (int i = 0; i < vectors(); ++i)
     if (int active = lanes(i, n)) v.store(a.rdx + a.rcx * 4 + 4 * i * v.count, i, active);
 }
 
-// Registers of the quantiser; none is the tail mask (15).
-constexpr uint32_t kInfinity = 0x7f800000;
-enum { kMax = 4, kTemp = 5, kUsable = 6, kInverse = 7, kSums = 8 };
+/// Where the block goes whose first column is in `column`; leaves its index in rax, times 4.
+Q8BlockPlace Row::place(const Reg64 &column) {
+  int64_t columns = d.columns, block = d.out.block;
+  a.mov(a.rax, column);
+  a.shr(a.rax, int(llvm::Log2_64(block)) - 2);
+  return {a.rdx + column, a.rdx + a.rax + int(q8ScaleOffset(columns, block)),
+          a.rdx + a.rax + int(q8SumOffset(columns, block)), a.rdx + a.rax * 2 + int(q8HalfSumOffset(columns, block))};
+}
 
+/// Blocks of 32: the chunk in vectors 0..
 void Row::writeQ8(int n) {
   for (int i = 0; i < vectors(); ++i) v.keep(i, lanes(i, n));
-  Xmm max = Lanes::xmm(kMax), temp = Lanes::xmm(kTemp), usable = Lanes::xmm(kUsable), inverse = Lanes::xmm(kInverse);
+  quantizeBlock(v, kActivationBlock, place(a.rcx));
+}
+
+/// Blocks of more than 32: the chunk in vectors 0.. to the stack; if it is the block's last, codes and scale to y.
+void Row::gather(int n) {
+  int64_t block = d.out.block;
+  a.mov(a.eax, a.ecx);
+  a.and_(a.eax, uint32_t(block - 1));
   for (int i = 0; i < vectors(); ++i) {
-    a.vandps(v.reg(i ? kTemp : kMax), v.reg(i), v.constantBits(0x7fffffff));
-    if (i) a.vpmaxsd(v.reg(kMax), v.reg(kMax), v.reg(kTemp));
+    v.keep(i, lanes(i, n));
+    a.vmovups(a.ptr[a.rsp + a.rax * 4 + 4 * i * v.count], v.reg(i));
   }
-  v.maxBits(kMax, kTemp);
-  a.mov(a.rax, a.rcx);
-  a.shr(a.rax, 3); // 4 bytes per block of 32 columns
-  a.vmovss(inverse, v.scalar(127.0f));
-  a.vdivss(inverse, inverse, max);
-  a.vdivss(max, max, v.scalar(127.0f));
-  // max too small for its inverse: scale 0. max not finite: the scale is not either, and spoils what is computed from
-  // it.
-  a.vmovd(temp, a.ptr[a.rip + a.constant32(kInfinity)]);
-  a.vcmpneqps(usable, inverse, temp);
-  a.vandps(max, max, usable);
-  a.vmovss(a.ptr[a.rdx + a.rax + int(q8ScaleOffset(d.columns))], max);
-  // usable: 0 < inverse < infinity, as integers; all other codes are 0
-  a.vpcmpgtd(usable, temp, inverse);
-  v.zero(kTemp);
-  a.vpcmpgtd(temp, inverse, temp);
-  a.vandps(usable, usable, temp);
-  a.vbroadcastss(v.reg(kUsable), usable);
-  a.vbroadcastss(v.reg(kInverse), inverse);
-  for (int i = 0; i < vectors(); ++i) {
-    a.vmulps(v.reg(i), v.reg(i), v.reg(kInverse));
-    a.vcvtps2dq(v.reg(i), v.reg(i));
-    a.vandps(v.reg(i), v.reg(i), v.reg(kUsable));
-  }
-  codesAndSums();
+  if (d.columns < block || n < 32) return; // `finish` will
+  Label more;
+  a.cmp(a.eax, uint32_t(block - 32));
+  a.jne(more, a.T_NEAR);
+  a.lea(a.rbx, a.ptr[a.rcx - int(block - 32)]);
+  quantizeStored(v, block, a.rsp, place(a.rbx));
+  a.L(more);
 }
 
-/// Vectors 0.. hold 32 codes as i32: stores them as s8, with the sums of both halves and of all.
-void Row::codesAndSums() {
-  Ymm codes = Lanes::ymm(kMax), temp = Lanes::ymm(kTemp);
-  Xmm low = Lanes::xmm(kSums), high = Lanes::xmm(kTemp);
-  if (v.avx512) {
-    a.vpmovsdb(Xmm(kMax), Zmm(0));
-    a.vpmovsdb(Xmm(kTemp), Zmm(1));
-    a.vinserti128(codes, codes, Xmm(kTemp), 1);
-  } else {
-    static constexpr uint8_t kOrder[32] = {0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0,
-                                           2, 0, 0, 0, 6, 0, 0, 0, 3, 0, 0, 0, 7, 0, 0, 0};
-    a.vpackssdw(Ymm(0), Ymm(0), Ymm(1));
-    a.vpackssdw(Ymm(2), Ymm(2), Ymm(3));
-    a.vpacksswb(Ymm(0), Ymm(0), Ymm(2)); // dwords 0 2 4 6 | 1 3 5 7 of the 32 codes
-    a.vmovups(codes, a.ptr[a.rip + a.constantBytes(kOrder)]);
-    a.vpermd(codes, codes, Ymm(0));
+void Row::finish() {
+  if (d.out.is16Bit()) pad16();
+  if (!d.out.isQ8()) return;
+  if (int64_t rest = d.columns % d.out.block; gathers() && rest) {
+    a.mov(a.ebx, uint32_t(d.columns - rest));
+    quantizeStored(v, roundUp(rest, 32), a.rsp, place(a.rbx));
   }
-  a.vmovups(a.ptr[a.rdx + a.rcx], codes);
-  // vpsadbw adds 8 unsigned bytes: of code + 128.
-  uint8_t bias[32];
-  std::fill_n(bias, 32, 0x80);
-  v.zero(kTemp);
-  a.vpxor(Ymm(kSums), codes, a.ptr[a.rip + a.constantBytes(bias)]);
-  a.vpsadbw(Ymm(kSums), Ymm(kSums), temp);
-  a.vpshufd(temp, Ymm(kSums), 0x4e);
-  a.vpaddd(Ymm(kSums), Ymm(kSums), temp);
-  a.vextracti128(high, Ymm(kSums), 1);
-  a.vpunpckldq(low, low, high);
-  constexpr uint32_t kTwice = 16 * 128;
-  uint8_t biases[16];
-  for (int i = 0; i < 4; ++i) memcpy(biases + 4 * i, &kTwice, 4);
-  a.vpsubd(low, low, a.ptr[a.rip + a.constantBytes(biases)]);
-  a.vmovq(a.ptr[a.rdx + a.rax * 2 + int(q8HalfSumOffset(d.columns))], low);
-  a.vpshufd(high, low, 0xb1);
-  a.vpaddd(low, low, high);
-  a.vmovd(a.ptr[a.rdx + a.rax + int(q8SumOffset(d.columns))], low);
-}
-
-void Row::padQ8() {
-  if (d.out != RowFormat::Q8) return;
-  int64_t written = roundUp(d.columns, kActivationBlock), rest = q8PaddedK(d.columns) - written;
-  if (!rest) return;
-  v.zero(0);
-  int64_t block = written / kActivationBlock, blocks = rest / kActivationBlock;
-  zeroBytes(written, rest);
-  zeroBytes(q8ScaleOffset(d.columns) + 4 * block, 4 * blocks);
-  zeroBytes(q8SumOffset(d.columns) + 4 * block, 4 * blocks);
-  zeroBytes(q8HalfSumOffset(d.columns) + 8 * block, 8 * blocks);
-}
-
-/// Bytes of the y row, a multiple of 4, from vector 0, which is 0.
-void Row::zeroBytes(int64_t offset, int64_t bytes) {
-  for (; bytes >= 32; offset += 32, bytes -= 32) a.vmovups(a.ptr[a.rdx + int(offset)], Ymm(0));
-  for (; bytes >= 8; offset += 8, bytes -= 8) a.vmovq(a.ptr[a.rdx + int(offset)], Xmm(0));
-  if (bytes) a.vmovd(a.ptr[a.rdx + int(offset)], Xmm(0));
+  padQ8Row(v, d.columns, d.out.block, roundUp(d.columns, 32), a.rdx);
 }
 
 static const char *opName(RowwiseOp op) {
@@ -165,17 +116,20 @@ static int64_t inputBytes(const RowwiseDesc &d) {
   }
 }
 
-static int64_t outputBytes(const RowwiseDesc &d) {
-  return d.out == RowFormat::Q8 ? q8RowBytes(d.columns) : 4 * d.columns;
-}
+static int64_t outputBytes(const RowwiseDesc &d) { return rowBytes(d.out, d.columns); }
 
-Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool q8Allowed) {
+Refusal refuseRowwise(const RowwiseDesc &d, RowwiseOp op, bool formats) {
   constexpr int64_t kMaxColumns = 1 << 24; // every displacement of a row fits in 32 bits
   auto number = [](int64_t n) { return std::to_string(n); };
   if (d.op != op) return std::string("serves ") + opName(op) + ", found " + opName(d.op);
   if (d.columns < 1 || d.columns > kMaxColumns)
     return "columns: found " + number(d.columns) + ", expected 1.." + number(kMaxColumns);
-  if (d.out == RowFormat::Q8 && !q8Allowed) return std::string(opName(op)) + ": found Q8 output, expected F32";
+  auto found = [&](const std::string &what) { return std::string(opName(op)) + ": found " + what; };
+  if (d.out != RowFormat::F32 && !formats) return found(d.out.name() + " output, expected f32");
+  if (int64_t b = d.out.block; d.out.isQ8() && b != 32 && b != 64 && b != 128 && b != 256 && b != 512)
+    return found("q8 blocks of " + number(b) + ", expected 32, 64, 128, 256 or 512");
+  if (d.out.is16Bit() && d.out.order == WeightKind::F32)
+    return found(d.out.name() + " output without an order, expected the consumer's weights");
   if (int64_t least = inputBytes(d); d.xStride < least || d.xStride > INT32_MAX)
     return "xStride: found " + number(d.xStride) + ", expected " + number(least) + "..2^31-1 bytes";
   if (int64_t least = outputBytes(d); d.yStride < least || d.yStride > INT32_MAX)

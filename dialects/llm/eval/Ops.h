@@ -25,11 +25,16 @@ Tensor rmsNorm(const Tensor &x, const Tensor &weight, float epsilon);
 Tensor concatColumns(llvm::ArrayRef<const Tensor *> parts);
 Tensor gatedMul(const Tensor &gate, const Tensor &up, Activation activation);
 Tensor glu(const Tensor &x, Activation activation);
+/// Of columns that take turns: 32 gates, 32 ups.
+Tensor gluInTurns(const Tensor &x, Activation activation);
 Tensor add(const Tensor &a, const Tensor &b);
 Tensor selectRows(const Tensor &x, Indices rows);
-/// The values that Q8 rows of x stand for (codegen/Descriptor.h): per row and block of 32, m = max|x|,
-/// (m/127) * round(x * (127/m)), round to nearest even; 0 where 127/m is not finite.
-Tensor quantizeRows(const Tensor &x);
+
+// RowFormats.cpp.
+/// The values that rows of x in `format` (null: f32) stand for. Q8 (codegen/Descriptor.h): per row and block, m =
+/// max|x|, (m/127) * round(x * (127/m)), round to nearest even; 0 where 127/m is not finite. 16 bits: rounded to
+/// nearest even.
+Tensor roundRows(const Tensor &x, wq::RowFormatAttr format);
 
 // Rope.cpp. `length`: positions in the sequence once the step is done (dynamic NTK).
 /// [M, dim]: cosines, then sines, of the angles position * frequency (an f32 product), times rope.scale.

@@ -73,6 +73,17 @@ Tensor glu(const Tensor &x, Activation activation) {
   return y;
 }
 
+Tensor gluInTurns(const Tensor &x, Activation activation) {
+  constexpr int64_t kTurn = 32;
+  Tensor y(x.rows, x.columns / 2);
+  for (int64_t r = 0; r < y.rows; ++r)
+    for (int64_t c = 0; c < y.columns; ++c) {
+      const float *gate = x.row(r) + c / kTurn * 2 * kTurn + c % kTurn;
+      y.row(r)[c] = float(activate(activation, gate[0]) * gate[kTurn]);
+    }
+  return y;
+}
+
 Tensor add(const Tensor &a, const Tensor &b) {
   Tensor y(a.rows, a.columns);
   for (size_t i = 0; i < y.data.size(); ++i) y.data[i] = a.data[i] + b.data[i];
@@ -82,22 +93,6 @@ Tensor add(const Tensor &a, const Tensor &b) {
 Tensor selectRows(const Tensor &x, Indices rows) {
   Tensor y(rows.size(), x.columns);
   for (int64_t r = 0; r < y.rows; ++r) std::copy_n(x.row(rows[r]), x.columns, y.row(r));
-  return y;
-}
-
-Tensor quantizeRows(const Tensor &x) {
-  constexpr int64_t kBlock = 32;
-  Tensor y(x.rows, x.columns);
-  for (int64_t r = 0; r < y.rows; ++r)
-    for (int64_t first = 0; first < x.columns; first += kBlock) {
-      int64_t end = std::min(x.columns, first + kBlock);
-      const float *in = x.row(r);
-      float largest = 0;
-      for (int64_t c = first; c < end; ++c) largest = std::max(largest, std::fabs(in[c]));
-      float inverse = 127.0f / largest, scale = largest / 127.0f;
-      if (!std::isfinite(inverse)) continue;
-      for (int64_t c = first; c < end; ++c) y.row(r)[c] = scale * std::nearbyintf(in[c] * inverse);
-    }
   return y;
 }
 

@@ -14,6 +14,7 @@ struct WeightReader {
   Result constant(wq::ConstantOp op);
   Result quantize(wq::QuantizeOp op);
   Result concat(wq::ConcatOp op);
+  Result interleave(wq::ConcatOp op);
   Result getPacked(wq::GetPackedOp op);
 };
 
@@ -51,7 +52,21 @@ WeightReader::Result WeightReader::quantize(wq::QuantizeOp op) {
   return t;
 }
 
+WeightReader::Result WeightReader::interleave(wq::ConcatOp op) {
+  int64_t turn = op.getInterleave(), parts = int64_t(op.getParts().size());
+  Tensor y;
+  for (auto [p, part] : llvm::enumerate(op.getParts())) {
+    Result t = read(part);
+    if (!t) return t;
+    if (p == 0) y = Tensor(tensorType(op.getY()).getDimSize(0), t->columns);
+    for (int64_t r = 0; r < t->rows; ++r)
+      std::copy_n(t->row(r), t->columns, y.row((r / turn * parts + int64_t(p)) * turn + r % turn));
+  }
+  return y;
+}
+
 WeightReader::Result WeightReader::concat(wq::ConcatOp op) {
+  if (op.getInterleave()) return interleave(op);
   Tensor y;
   for (mlir::Value part : op.getParts()) {
     Result t = read(part);

@@ -50,3 +50,41 @@ func.func @step() -> tensor<?x8xf32> {
   %c = kernel.call [@k](%a, %b) ["x", "w"] over rows 1 row_bytes 64 : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
   return %c : tensor<?x8xf32>
 }
+
+// -----
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+
+// Replicated values have a place in each thread's own memory as well, among themselves: b is dead when d starts.
+// CHECK-LABEL: func.func @step
+// CHECK-SAME:  kernel.private_bytes = 384
+// CHECK:       row_bytes 64 offset 0
+// CHECK:       row_bytes 64 offset 64 {{.*}}private_offset = 0
+// CHECK:       row_bytes 64 offset 0
+// CHECK:       row_bytes 64 offset 64 {{.*}}private_offset = 0
+func.func @step() -> tensor<?x8xf32> {
+  %a = kernel.call [@k]() [] over panels 1 row_bytes 64 : () -> tensor<?x8xf32>
+  %b = kernel.call [@k](%a) ["x"] over rows 1 row_bytes 64 {replicated} : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %c = kernel.call [@k](%b) ["x"] over panels 1 row_bytes 64 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %d = kernel.call [@k](%c) ["x"] over rows 1 row_bytes 64 {replicated} : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %d : tensor<?x8xf32>
+}
+
+// -----
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+
+// Both values live until the last reader of the choice between them.
+// CHECK-LABEL: func.func @step
+// CHECK:       row_bytes 64 offset 0
+// CHECK:       row_bytes 64 offset 64 {{.*}}many
+// CHECK:       row_bytes 64 offset 128
+// CHECK:       row_bytes 64 offset 192
+func.func @step() -> tensor<?x8xf32> {
+  %a = kernel.call [@k]() [] over panels 1 row_bytes 64 : () -> tensor<?x8xf32>
+  %b = kernel.call [@k](%a) ["x"] over rows 1 row_bytes 64 {many} : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %p = kernel.by_rows %a, %b : tensor<?x8xf32>, tensor<?x8xf32> -> tensor<?x8xf32>
+  %c = kernel.call [@k]() [] over panels 1 row_bytes 64 : () -> tensor<?x8xf32>
+  %d = kernel.call [@k](%p, %c) ["x", "w"] over panels 1 row_bytes 64 : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %d : tensor<?x8xf32>
+}

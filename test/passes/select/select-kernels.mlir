@@ -31,8 +31,8 @@ module {
     %w = wq.get_packed @w : !w
     %e = wq.get_packed @w : !w
     %h = llm.embed %t, %e : !w -> tensor<?x64xf32>
-    %a = llm.rms_norm %h, %n {epsilon = 1.0e-05 : f32} : tensor<?x64xf32>, tensor<64x!wq.packed<<kind = f32>>> -> tensor<?x64x!wq.q8>
-    %b = wq.linear %a, %w : tensor<?x64x!wq.q8>, !w -> tensor<?x192xf32>
+    %a = llm.rms_norm %h, %n {epsilon = 1.0e-05 : f32} : tensor<?x64xf32>, tensor<64x!wq.packed<<kind = f32>>> -> tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+    %b = wq.linear %a, %w : tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>, !w -> tensor<?x192xf32>
     %c = llm.attention_kv %b, %p {layer = 0 : i64, heads = 4 : i64, kv_heads = 4 : i64, head_dim = 16 : i64, scale = 0.25 : f32} : tensor<?x192xf32> -> tensor<?x64xf32>
     return %c : tensor<?x64xf32>
   }

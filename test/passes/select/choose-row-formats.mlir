@@ -1,4 +1,5 @@
-// RUN: llmc-opt %s --split-input-file --llmc-quantize-activations | FileCheck %s
+// RUN: llmc-opt %s --split-input-file --llmc-choose-row-formats=target=znver5 | FileCheck %s
+// RUN: llmc-opt %s --split-input-file --llmc-choose-row-formats=target=haswell --remarks-filter=refusal --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=REFUSAL
 
 !i4 = tensor<32x32x!wq.quant<<kind = i4, group = 32>>>
 
@@ -31,6 +32,22 @@ module attributes {wq.compute = "int8"} {
 // CHECK-NOT:   wq.quantize_rows
 module attributes {wq.compute = "f32"} {
   func.func @float_mode(%x: tensor<?x32xf32>, %w: !i4) -> tensor<?x32xf32> {
+    %a = wq.linear %x, %w : tensor<?x32xf32>, !i4 -> tensor<?x32xf32>
+    %c = llm.add %a, %a : tensor<?x32xf32>
+    return %c : tensor<?x32xf32>
+  }
+}
+
+// -----
+
+!i4 = tensor<32x32x!wq.quant<<kind = i4, group = 32>>>
+
+// A target whose kernels take no such rows keeps f32 rows and says so.
+// CHECK-LABEL: func.func @no_kernel
+// CHECK-NOT:   wq.quantize_rows
+// REFUSAL:     remark: {{.*}}no kernel of haswell takes f16 rows with w4g32 weights; f32 rows are used
+module attributes {wq.compute = "f16"} {
+  func.func @no_kernel(%x: tensor<?x32xf32>, %w: !i4) -> tensor<?x32xf32> {
     %a = wq.linear %x, %w : tensor<?x32xf32>, !i4 -> tensor<?x32xf32>
     %c = llm.add %a, %a : tensor<?x32xf32>
     return %c : tensor<?x32xf32>

@@ -1,0 +1,119 @@
+// How the rows that linears read are stored: by compute mode, weight and what the target's kernels take.
+#include "dialects/llm/Llm.h"
+#include "dialects/wq/Wq.h"
+#include "llmc_kernel.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "passes/Passes.h"
+#include "passes/select/Descriptors.h"
+#include "passes/support/Formats.h"
+#include "passes/support/Rewrite.h"
+#include "passes/support/Schemes.h"
+
+namespace llmc {
+#define GEN_PASS_DEF_CHOOSEROWFORMATS
+#include "passes/Passes.h.inc"
+
+using namespace mlir;
+
+namespace {
+
+/// Rows of a typical step of many rows, for costs.
+constexpr int64_t kManyRows = 512;
+
+/// wq.linear or llm.glu_linear: x, w, then what else there is.
+bool isLinear(Operation *op) { return isa<wq::LinearOp, llm::GluLinearOp>(op); }
+
+std::optional<WeightFormat> weightOf(Operation *linear) {
+  Type element = cast<RankedTensorType>(linear->getOperand(1).getType()).getElementType();
+  if (auto quant = dyn_cast<wq::QuantType>(element)) return toWeightFormat(quant.getScheme());
+  if (auto packed = dyn_cast<wq::PackedType>(element)) return toWeightFormat(packed.getScheme());
+  return std::nullopt;
+}
+
+/// The output head: a rounding error there reaches the logits as it is, and it reads one row a sequence.
+bool isHead(Operation *linear) {
+  return llvm::any_of(linear->getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
+}
+
+/// Formats that the mode allows, the least exact first. 16-bit rows are more exact than q8 ones, so int8 allows them.
+SmallVector<RowFormat> candidates(StringRef compute, const WeightFormat &w, bool few) {
+  using Kind = RowFormat::Kind;
+  auto halves = [&](Kind kind) { return RowFormat{kind, 0, w.kind}; };
+  if (compute == "bf16") return {halves(Kind::BF16)};
+  if (compute == "bf16_pair") return {halves(Kind::BF16Pair)};
+  if (compute == "f16") return {halves(Kind::F16)};
+  if (compute != "int8" || !w.isInteger()) return {};
+  if (few) return {RowFormat::Q8};
+  // A scale per group, at most 128 k of them: what a scale costs grows faster than what wider blocks lose in accuracy.
+  int64_t block = w.group % 128 == 0 ? 128 : w.group % 64 == 0 ? 64 : kActivationBlock;
+  return {RowFormat::q8(block), halves(Kind::F16), halves(Kind::BF16), RowFormat::Q8};
+}
+
+struct ChooseRowFormats : impl::ChooseRowFormatsBase<ChooseRowFormats> {
+  using ChooseRowFormatsBase::ChooseRowFormatsBase;
+
+  void runOnOperation() override {
+    auto mode = getOperation()->getParentOfType<ModuleOp>()->getAttrOfType<StringAttr>(kComputeAttr);
+    if (!mode || mode.getValue() == "f32") return;
+    llvm::Expected<Target> found = findTarget(target);
+    if (!found) {
+      getOperation().emitError(llvm::toString(found.takeError()));
+      return signalPassFailure();
+    }
+    OpBuilder builder(&getContext());
+    DenseMap<std::pair<Value, Type>, Value> stored; // lookup only
+    getOperation().walk([&](Operation *linear) {
+      if (!isLinear(linear)) return;
+      Value x = linear->getOperand(0);
+      auto type = cast<RankedTensorType>(x.getType());
+      std::optional<WeightFormat> w = weightOf(linear);
+      if (!w || isHead(linear) || !type.getElementType().isF32()) return;
+      RowFormat few = choose(linear, mode.getValue(), *w, true, *found);
+      RowFormat many = choose(linear, mode.getValue(), *w, false, *found);
+      if (few == RowFormat::F32 && many == RowFormat::F32) return;
+      auto rowsType = wq::RowsType::get(&getContext(), format(few), format(many));
+      Value &rows = stored[{x, rowsType}];
+      if (!rows) {
+        builder.setInsertionPoint(linear);
+        rows = wq::QuantizeRowsOp::create(builder, linear->getLoc(), type.clone(rowsType), x);
+      }
+      linear->setOperand(0, rows);
+    });
+  }
+
+private:
+  wq::RowFormatAttr format(RowFormat f) {
+    wq::RowFormatAttr attr = toAttr(&getContext(), f);
+    return attr ? attr : wq::RowFormatAttr::get(&getContext(), wq::RowKind::F32);
+  }
+
+  /// The format whose best kernel costs least; f32 where none of the mode's has a kernel of its own.
+  RowFormat choose(Operation *linear, StringRef mode, const WeightFormat &w, bool few, const Target &t) {
+    MatmulDesc d;
+    auto shape = cast<RankedTensorType>(linear->getOperand(1).getType());
+    d.n = shape.getDimSize(0), d.k = shape.getDimSize(1), d.w = w;
+    if (auto glu = dyn_cast<llm::GluLinearOp>(linear)) d.glu = true, d.activation = Activation(glu.getActivation());
+    d.minRows = few ? 1 : kManyRows, d.maxRows = few ? 1 : INT64_MAX;
+    d.yStride = rowStride(RowFormat::F32, roundUp(d.n, kPanel));
+    RowFormat best = RowFormat::F32;
+    double bestCost = 0;
+    SmallVector<RowFormat> formats = candidates(mode, w, few);
+    for (RowFormat f : formats) {
+      d.x = f, d.xStride = rowStride(f, d.k);
+      const Kernel<MatmulDesc> *kernel = select(d, t);
+      // The portable kernel is the last resort: worth it only where it is the only one for f32 rows too.
+      if (!kernel || (kernel->anyArch && f != RowFormat::Q8)) continue;
+      double cost = kernel->cost(d, t);
+      if (best == RowFormat::F32 || cost < bestCost) best = f, bestCost = cost;
+    }
+    if (best == RowFormat::F32 && !formats.empty())
+      reportRefusal(linear->getLoc(), getArgument(),
+                    "no kernel of " + t.name + " takes " + formats.front().name() + " rows with " + w.name() +
+                        " weights; f32 rows are used");
+    return best;
+  }
+};
+
+} // namespace
+} // namespace llmc

@@ -1,0 +1,64 @@
+// The split of a matmul call: each output exactly once, whatever the shape, the mode and the number of threads.
+#include "runtime/internal.h"
+#include <gtest/gtest.h>
+#include <vector>
+
+namespace {
+
+constexpr int64_t kMostPanels = 40, kXStride = 64, kYStride = kMostPanels * 4;
+
+/// Adds 1 + (what x[row] holds: its row) to y[row][panel]: the right row of x must meet the right row of y, once.
+void countingKernel(const void *argument) {
+  auto *args = static_cast<const llmc_matmul_args *>(argument);
+  ASSERT_LT(args->begin, args->end);
+  ASSERT_GE(args->rows, 1);
+  for (int64_t r = 0; r < args->rows; ++r)
+    for (int64_t p = args->begin; p < args->end; ++p) {
+      auto *x = reinterpret_cast<const int32_t *>(static_cast<const char *>(args->x) + r * kXStride);
+      auto *y = reinterpret_cast<float *>(reinterpret_cast<char *>(args->y) + r * kYStride);
+      y[p] += float(1 + *x);
+    }
+}
+
+struct Case {
+  int64_t rows, panels, threads, mode;
+};
+
+std::vector<float> runCase(const Case &c, bool reversed) {
+  std::vector<int32_t> x(c.rows * kXStride / 4);
+  std::vector<float> y(c.rows * kMostPanels);
+  for (int64_t r = 0; r < c.rows; ++r) x[r * kXStride / 4] = int32_t(r);
+  alignas(64) char claimed[64] = {};
+  llmc_panels work = {};
+  work.args.rows = c.rows, work.args.x = x.data(), work.args.y = y.data();
+  work.kernel = countingKernel, work.panels = c.panels, work.panel_bytes = 30000;
+  work.x_stride = kXStride, work.y_stride = kYStride, work.claimed = claimed;
+  for (int64_t i = 0; i < c.threads; ++i) llmc_step_panels(&work, c.mode, reversed ? c.threads - 1 - i : i, c.threads);
+  return y;
+}
+
+void expectEachOnce(const Case &c, bool reversed) {
+  std::vector<float> y = runCase(c, reversed);
+  for (int64_t r = 0; r < c.rows; ++r)
+    for (int64_t p = 0; p < kMostPanels; ++p)
+      ASSERT_EQ(y[r * kMostPanels + p], p < c.panels ? float(r + 1) : 0)
+          << "mode " << c.mode << ", " << c.threads << " threads, " << c.rows << " x " << c.panels;
+}
+
+TEST(Split, coversEachRowAndPanelOnce) {
+  for (int64_t mode : {LLMC_MODE_FEW, LLMC_MODE_TILES, LLMC_MODE_ROWS})
+    for (int64_t threads : {1, 2, 3, 7, 16})
+      for (int64_t panels : {1, 2, 9, 15, int(kMostPanels)})
+        for (int64_t rows : {0, 1, 2, 6, 7, 16, 33, 300})
+          for (bool reversed : {false, true}) expectEachOnce({rows, panels, threads, mode}, reversed);
+}
+
+TEST(Split, modeFollowsRowsAndThreads) {
+  EXPECT_EQ(llmcStepMode(1, 2), LLMC_MODE_FEW);
+  EXPECT_EQ(llmcStepMode(LLMC_FEW_ROWS, 1), LLMC_MODE_FEW);
+  EXPECT_EQ(llmcStepMode(LLMC_FEW_ROWS + 1, 1), LLMC_MODE_TILES);
+  EXPECT_EQ(llmcStepMode(512, 2), LLMC_MODE_ROWS);
+  EXPECT_EQ(llmcStepMode(512, 64), LLMC_MODE_TILES);
+}
+
+} // namespace
