@@ -147,12 +147,8 @@ class Installer:
         return self.driver("llmc", (DRIVE, "tools/bench-peers/Llmc.cpp"), [f"-I{ROOT}/runtime/include", "-ldl"],
                            headers=("tools/bench-peers/Engine.h", "runtime/include/llmc.h"))
 
-    def probe(self):
-        return self.driver("probe", ("tools/bench-peers/Probe.cpp", "tools/llmc/Bandwidth.cpp"),
-                           [f"-I{ROOT}", "-pthread"], headers=("tools/llmc/Bandwidth.h",))
-
     def install(self, engines):
-        """{engine: {"program", "version"} or {"error"}}; llmc and the probe must be there, so they raise."""
+        """{engine: {"program", "version"} or {"error"}}; llmc must be there, so it raises."""
         methods = {"llmc": self.llmc, "llama.cpp": self.llama, "ik_llama.cpp": self.llama, "openvino": self.openvino}
         found = {}
         for engine in engines:

@@ -145,14 +145,12 @@ def main():
     try:
         wanted = dict.fromkeys(e.partition("-")[0] for e in options.engines)
         programs = installer.install(wanted)
-        probe = installer.probe()
         models = Models(options.cache, options.build, installer.python(), options.threads)
         models.folder.mkdir(parents=True, exist_ok=True)
         (options.cache / "results").mkdir(exist_ok=True)
         path = options.cache / "results" / time.strftime("%Y%m%d-%H%M%S.jsonl")
         with open(path, "w") as out:
-            bench = Bench(options, {"probe": probe, **{e: p.get("program") for e, p in programs.items()}},
-                          options.cache, out)
+            bench = Bench(options, {e: p.get("program") for e, p in programs.items()}, options.cache, out)
             bench.record("machine", rounds=options.rounds, **machine(options, installer))
             prepared = prepare(options, bench, programs, models)
             if options.install_only:

@@ -16,6 +16,7 @@ PROMPT = 512
 DEPTH = 2048
 BATCHES = (4, 8, 16, 32)
 BATCH_PROMPT = 16  # tokens in each sequence of a batch before the measurement
+PROBE_ROUNDS = 10  # slices of a few ms for each rate
 PAUSE = 0.1  # seconds between engines: the other one's threads stop spinning
 
 
@@ -99,10 +100,16 @@ class Bench:
         print(f"  {row.name}: {measure}: {error}", file=sys.stderr, flush=True)
 
     def probe(self):
-        done = subprocess.run([self.programs["probe"], str(self.options.threads)], capture_output=True, text=True)
+        """What the machine can do at the moment: bytes read per second and int8 operations per second, all threads."""
+        command = [self.options.build / "bin" / "llmc-kernel", "probe", "--threads", str(self.options.threads),
+                   "--rounds", str(PROBE_ROUNDS), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise EngineError(f"probe: {done.stderr.strip()}")
-        self.probed = json.loads(done.stdout)
+            raise EngineError(f"llmc-kernel probe: {done.stderr.strip()}")
+        limits = next(x for x in json.loads(done.stdout)["limits"] if x["threads"] == self.options.threads)
+        peaks = [p["operations_per_s"] for p in limits["peaks"] if p["kind"] == "int8"]
+        self.probed = {"read_bytes_per_s": limits["read_bytes_per_s"]["median"],
+                       "int8_ops_per_s": max((p["median"] for p in peaks if p), default=0)}
         self.record("probe", round=self.round, shape=self.shape.name, load=os.getloadavg()[0], **self.probed)
 
     # ---- engines ----

@@ -2,14 +2,14 @@
 """Samples of a run as Markdown: medians, ratios of each round, spread and share of the roof, every round.
 usage: table.py RESULTS.jsonl
 
-The share of the roof is the rate over the one that the probes of that moment allow for a step of M tokens: the slower of
-reading the weights once, and of 2 operations per weight and token. It leaves out attention and the cache."""
+The share of the roof is the rate over the one that the probes of that moment allow for a step of M tokens: the slower
+of reading the weights once, and of 2 operations per weight and token. It leaves out attention and the cache."""
 import json
 import re
 import sys
 from pathlib import Path
 
-PROBES = {"Memory read": ("read_bytes_per_s", 1e9, "GB/s"), "vpdpbusd": ("int8_ops_per_s", 1e12, "TOPS")}
+PROBES = {"Memory read": ("read_bytes_per_s", 1e9, "GB/s"), "int8 arithmetic": ("int8_ops_per_s", 1e12, "TOPS")}
 UNITS = {"start": "ms to first token", "memory": "peak MB"}
 
 
