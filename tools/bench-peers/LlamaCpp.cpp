@@ -54,8 +54,7 @@ public:
     if (context) llama_free(context);
     sequences = count, room = positions;
     llama_context_params params = llama_context_default_params();
-    int padded = (positions + 255) / 256 * 256; // the granularity of the cache with flash attention
-    params.n_ctx = uint32_t(padded * count);
+    params.n_ctx = uint32_t(cells(positions, count));
     params.n_batch = params.n_ubatch = kRows;
     params.n_seq_max = uint32_t(count);
     params.n_threads = params.n_threads_batch = threads;
@@ -104,6 +103,16 @@ public:
   }
 
 private:
+  /// Of the cache, in pages of 256. llama.cpp has a part for each sequence, ik_llama.cpp one for all.
+  static int cells(int positions, int count) {
+    constexpr int kPage = 256;
+#ifdef IK_LLAMA
+    return (positions * count + kPage - 1) / kPage * kPage;
+#else
+    return (positions + kPage - 1) / kPage * kPage * count;
+#endif
+  }
+
   void clear() {
 #ifdef IK_LLAMA
     llama_kv_cache_clear(context);

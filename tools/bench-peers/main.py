@@ -154,7 +154,7 @@ def main():
             bench.record("machine", rounds=options.rounds, **machine(options, installer))
             prepared = prepare(options, bench, programs, models)
             if options.install_only:
-                return
+                return say(f"all is there for {', '.join(prepared) or 'nothing'}")
             run(options, bench, prepared)
     except (InstallError, EngineError) as error:
         sys.exit(f"error: {error}")
