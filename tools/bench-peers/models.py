@@ -28,7 +28,7 @@ class Shape:
 
 Q4_0, Q4_1 = "Q4_0 (g32)", "Q4_1, output Q8_0"
 LLMC_Q4_0 = (("llmc g32", Q4_0, ("--quantize=keep", "--compute=int8")),
-             ("llmc g128", "int4 g128", ("--quantize=int4", "--group-size=128", "--compute=int8")))
+             ("llmc g128", "int4 g128, output int8", ("--quantize=int4", "--group-size=128", "--compute=int8")))
 LLMC_SMOL = (("llmc f32", Q4_1 + ", f32 activations", ("--quantize=keep", "--compute=f32")),
              ("llmc int8", Q4_1, ("--quantize=keep", "--compute=int8")))
 SHAPES = {s.name: s for s in (
@@ -132,7 +132,7 @@ class Models:
     def rows(self, shape, engines):
         """All rows of a shape, in the order of the table; one whose files cannot be made carries the reason."""
         group, kept = shape.openvino_group, Q4_0 if shape.maker else Q4_1
-        integers = f"int4 g{group}" + ("" if shape.maker else ", output int8")
+        integers = f"int4 g{group}, output int8"
         dynamic = f"DYNAMIC_QUANTIZATION_GROUP_SIZE={group}"
         rows = [Row("llama.cpp", "llama.cpp", kept),
                 Row("ik_llama.cpp", "ik_llama.cpp", kept),

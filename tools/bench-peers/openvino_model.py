@@ -1,8 +1,8 @@
 """A llama GGUF file as OpenVINO IR with int4 weights: what optimum-intel and NNCF (INT4_SYM) export, without them.
 
 Weights are i4 constants [N, K/G, G] -> Convert(f16) -> Multiply(f16 scale [N, K/G, 1]) -> Reshape -> Convert(f32);
-those that the file has in 8 bits are i8 [N, K] with a scale for each row, as NNCF leaves embeddings. The KV cache is
-state (ReadValue, Gather by beam_idx, Concat, Assign); only the last position goes through the output layer, as GenAI's
+embedding and output layer are i8 [N, K] with a scale for each row, as NNCF has them by default. The KV cache is state
+(ReadValue, Gather by beam_idx, Concat, Assign); only the last position goes through the output layer, as GenAI's
 pipelines arrange it. The inputs are those of every decoder of OpenVINO GenAI: input_ids, attention_mask, position_ids,
 beam_idx. usage: openvino_model.py MODEL.gguf OUT.xml GROUP_SIZE"""
 import json
@@ -15,6 +15,7 @@ import openvino as ov
 from openvino import opset15 as op
 from openvino.op.util import Variable, VariableInfo
 
+EIGHT_BITS = ("token_embd.weight", "output.weight")
 ROWS = 4096  # of a matrix that are in f32 at one time
 
 
@@ -57,7 +58,7 @@ class Weights:
         """The dequantised matrix as an op. heads: rows of GGUF's q and k in the order of Hugging Face's rope."""
         tensor = self.tensors[name]
         columns, count = (int(n) for n in tensor.shape)
-        bits = 8 if tensor.tensor_type == gguf.GGMLQuantizationType.Q8_0 else 4
+        bits = 8 if name in EIGHT_BITS else 4
         group = columns if bits == 8 else group_size(columns, wanted)
         packed = np.empty((count, columns * bits // 8), np.uint8)
         scales = np.empty((count, columns // group, 1), np.float16)
