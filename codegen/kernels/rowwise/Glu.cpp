@@ -36,7 +36,7 @@ llvm::Expected<Code> emitActivate(const RowwiseDesc &d, bool avx512, bool bf16) 
         }
         row.write(n);
       });
-      row.pad();
+      row.finish();
     });
   });
 }

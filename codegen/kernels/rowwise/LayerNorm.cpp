@@ -25,7 +25,7 @@ public:
         for (int i = 0; i < row.vectors(); ++i) normalise(i, n);
         row.write(n);
       });
-      row.pad();
+      row.finish();
     });
   }
 
