@@ -34,13 +34,13 @@ llvm::ArrayRef<Target> allTargets() {
       {"haswell", Arch::X86_64, kLinuxX64, "haswell", kAvx2, 12e9, 48e9, 96e9},
       {"skylake-avx512", Arch::X86_64, kLinuxX64, "skylake-avx512", kAvx512, 12e9, 80e9, 160e9},
       {"icelake-server", Arch::X86_64, kLinuxX64, "icelake-server", kIcelake, 13e9, 80e9, 320e9},
-      {"sapphirerapids", Arch::X86_64, kLinuxX64, "sapphirerapids", kSapphire, 14e9, 90e9, 360e9, 3.5e12},
+      {"sapphirerapids", Arch::X86_64, kLinuxX64, "sapphirerapids", kSapphire, 14e9, 90e9, 360e9, 3.5e12, 0, 90e9},
       {"graniterapids", Arch::X86_64, kLinuxX64, "graniterapids", kSapphire | Features{AmxFp16}, 15e9, 90e9, 360e9,
-       3.5e12},
+       3.5e12, 0, 90e9},
       {"znver3", Arch::X86_64, kLinuxX64, "znver3", kAvx2, 20e9, 56e9, 112e9},
-      {"znver4", Arch::X86_64, kLinuxX64, "znver4", kIcelake | Features{Avx512bf16}, 30e9, 59e9, 235e9},
+      {"znver4", Arch::X86_64, kLinuxX64, "znver4", kIcelake | Features{Avx512bf16}, 30e9, 59e9, 235e9, 0, 0, 118e9},
       {"znver5", Arch::X86_64, kLinuxX64, "znver5", kIcelake | Features{Avx512bf16, AvxVnni}, 30e9, 118e9, 470e9, 0,
-       8192}, // measured: codegen/kernels/matmul/README.md
+       8192, 236e9}, // measured: codegen/kernels/matmul/README.md
       {"aarch64", Arch::AArch64, "aarch64-unknown-linux-gnu", "generic", {Neon}, 10e9, 16e9, 32e9},
   };
   return targets;

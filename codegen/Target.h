@@ -95,6 +95,7 @@ struct Target {
   double dot8PerSecond = 120e9; // int8 multiply-adds, one core
   double tileDot8PerSecond = 0; // int8 multiply-adds with AMX tiles, one core; of 16 bits half as many
   int64_t prefetchBytes = 0;    // how far ahead of its reads a kernel that streams weights prefetches; 0: not at all
+  double bf16PerSecond = 60e9;  // bf16 multiply-adds by vdpbf16ps, one core
 };
 
 /// All named targets, in the order that `llmc targets` prints.

@@ -21,7 +21,7 @@ def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
     Option<"quantize", "quantize", "std::string", "\"auto\"", "auto, keep, int8 or int4">,
     Option<"groupSize", "group-size", "int64_t", "32", "k per scale">,
     Option<"asymmetric", "asymmetric", "bool", "false", "with zero points">,
-    Option<"compute", "compute", "std::string", "\"auto\"", "auto, f32 or int8">];
+    Option<"compute", "compute", "std::string", "\"auto\"", "auto or one of kComputeModes">];
 }
 def WqQuantize : Pass<"llmc-wq-quantize", "mlir::ModuleOp"> {
   let summary = "bring weights to their schemes: wq.quantize, wq.recode, wq.decode; llm.linear becomes wq.linear";
@@ -72,7 +72,8 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
     Leaves wq.quantize_rows before each wq.linear that computes on other rows than f32, one for each distinct input and
     format: one format for steps of few rows, one for many. Of the formats that the mode allows, the one whose kernel
     costs least on the target: int8 takes q8 with a scale per 32 k for few rows and per group (at most 128 k) for many,
-    or 16-bit rows where tiles of them are faster; bf16, bf16_pair and f16 take theirs. The linear that computes the
+    or 16-bit rows where tiles of them are faster; bf16, bf16-pair and f16 take theirs; int8-requantised is int8, but
+    for many rows with weights requantised to 8 bits per 512 k (`requantise` on the linear). The linear that computes the
     logits keeps f32 rows: its rounding error would reach every logit, and it runs for the wanted rows only.
     Refuses (remark): no kernel of the target takes the mode's rows with such weights; f32 rows are used.
   }];

@@ -237,7 +237,10 @@ Var KernelBuilder::maximum(Var x) {
 Var KernelBuilder::every(Var x, int64_t first, int64_t step) {
   llvm::SmallVector<int64_t> lanes;
   for (int64_t i = first; i < cast<VectorType>(x.value.getType()).getNumElements(); i += step) lanes.push_back(i);
-  return var(vector::ShuffleOp::create(b, x.value, x.value, lanes));
+  return permute(x, lanes);
+}
+Var KernelBuilder::permute(Var x, llvm::ArrayRef<int64_t> order) {
+  return var(vector::ShuffleOp::create(b, x.value, x.value, order));
 }
 Var KernelBuilder::interleave(Var even, Var odd) { return var(vector::InterleaveOp::create(b, even.value, odd.value)); }
 

@@ -99,6 +99,8 @@ public:
   /// Lanes first, first+step, ...
   Var every(Var vector, int64_t first, int64_t step);
   Var interleave(Var even, Var odd);
+  /// Lane i of the result is lane order[i].
+  Var permute(Var vector, llvm::ArrayRef<int64_t> order);
 
   // Control.
   /// for (i = begin; i < end; i += step).

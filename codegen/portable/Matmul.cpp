@@ -2,6 +2,7 @@
 // inner: panel, rows of a tile, lines of a tile, weight group, q8 block, step of a line. Numerics: README.md in
 // codegen/kernels/matmul; the order of additions of one (row, column) is the same in every tile.
 #include "codegen/kernels/matmul/Epilogue.h"
+#include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/portable/MatmulEpilogue.h"
 #include "codegen/portable/Portable.h"
 #include "codegen/portable/Weight.h"
@@ -31,7 +32,8 @@ Tiles tilesFor(const Target &target) {
 class MatmulEmitter {
 public:
   MatmulEmitter(const MatmulDesc &desc, KernelBuilder &b)
-      : desc(desc), b(b), layout(lineLayout(desc.w.kind)), quantized(desc.x == RowFormat::Q8) {}
+      : desc(desc), b(b), layout(lineLayout(desc.w.kind)), quantized(desc.x.isQ8()),
+        unit(desc.w.isInteger() && quantized ? std::min(desc.w.group, unitOf(desc.w, desc.k, desc.x.block)) : kLanes) {}
   void emit();
 
 private:
@@ -53,7 +55,7 @@ private:
   Vars sumFloats(const Tile &tile, const Place &place, Vars sums);
   Vars sumGroup(const Tile &tile, const Place &place, Var index, int64_t valid, Vars sums);
   Vars addFloatBlock(const Tile &tile, const Place &place, const Group &group, Var k, int64_t valid, Vars sums);
-  Vars addQ8Block(const Tile &tile, const Place &place, const Group &group, Var k, Var codes, int64_t valid, Vars sums);
+  Vars addQ8Unit(const Tile &tile, const Place &place, const Group &group, Var k, Var codes, int64_t valid, Vars sums);
   Vars accumulate(const Tile &tile, Var codes, llvm::ArrayRef<Var> x, int64_t valid, llvm::ArrayRef<Var> centres,
                   Vars sums);
   Vars addStep(const Tile &tile, Var codes, llvm::ArrayRef<Var> x, int64_t valid, llvm::ArrayRef<Var> centres,
@@ -61,15 +63,18 @@ private:
   void storeTile(const Tile &tile, const Place &place, Vars sums);
   Var rowOf(const Place &place, int64_t r) { return x + (place.row + r) * desc.xStride; }
   Vars zeros(int64_t count) { return Vars(count, b.splat(0)); }
-  int64_t blockK() const { return desc.w.group % kActivationBlock ? 16 : kActivationBlock; }
+  Var sumOfCodes(Var row, llvm::ArrayRef<Var> decoded, Var k);
+  int64_t scaleOffset() const { return q8ScaleOffset(desc.k, desc.x.block); }
 
   const MatmulDesc &desc;
   KernelBuilder &b;
   const LineLayout layout;
   const bool quantized;
+  const int64_t unit; // k of one dot product with q8 rows
   Var x, y, bias;
-  Var scratch;   // a q8 block of each row of a tile as f32
+  Var scratch;   // scratchK codes of each row of a tile as f32
   Var panelSums; // with an epilogue: of each row of a tile
+  int64_t scratchK() const { return desc.w.isInteger() ? unit : kActivationBlock; }
 };
 
 void MatmulEmitter::emit() {
@@ -82,7 +87,7 @@ void MatmulEmitter::emit() {
   Var w = field(b.ptr(), offsetof(llmc_matmul_args, w));
   Tiles tiles = tilesFor(b.target);
   tiles.block.rows = std::min(tiles.block.rows, desc.maxRows);
-  if (quantized) scratch = b.stack(tiles.block.rows * kActivationBlock * 4);
+  if (quantized) scratch = b.stack(tiles.block.rows * scratchK() * 4);
   if (matmul::hasEpilogue(desc)) panelSums = b.stack(tiles.block.rows * kPanel * 4);
   Var whole = rows - rows % tiles.block.rows;
   b.loop(field(b.i64(), offsetof(llmc_matmul_args, begin)), field(b.i64(), offsetof(llmc_matmul_args, end)), 1,
@@ -129,7 +134,7 @@ Vars MatmulEmitter::sumFloats(const Tile &tile, const Place &place, Vars sums) {
     Vars rows;
     for (int64_t r = 0; r < tile.rows; ++r) {
       Var row = rowOf(place, r), decoded = scratch + r * kActivationBlock * 4;
-      Var scale = b.load(b.f32(), row + q8ScaleOffset(desc.k) + k / kActivationBlock * 4);
+      Var scale = b.load(b.f32(), row + scaleOffset() + k / desc.x.block * 4);
       for (int64_t i = 0; i < kActivationBlock; i += kLanes) {
         Var c = b.signExtend(b.load(b.lanes(b.i8()), row + k + i), b.i32());
         b.store(b.toFloat(c) * scale, decoded + i * 4);
@@ -156,9 +161,9 @@ Vars MatmulEmitter::sumGroup(const Tile &tile, const Place &place, Var index, in
   }
   Var k = index * w.group;
   if (!quantized) return addFloatBlock(tile, place, group, k, valid, sums);
-  return b.columns(valid, blockK(), sums, [&](Var inGroup, int64_t inBlock, Vars carried) {
+  return b.columns(valid, unit, sums, [&](Var inGroup, int64_t inBlock, Vars carried) {
     Var codes = group.codes + inGroup / layout.stepK * layout.stepBytes;
-    return addQ8Block(tile, place, group, k + inGroup, codes, inBlock, carried);
+    return addQ8Unit(tile, place, group, k + inGroup, codes, inBlock, carried);
   });
 }
 
@@ -182,27 +187,39 @@ Vars MatmulEmitter::addFloatBlock(const Tile &tile, const Place &place, const Gr
   return sums;
 }
 
-/// sum = fma(scale * x scale, dot, sum) for one block of activation codes. The dot product is exact in f32: no partial
-/// sum exceeds 32 * 127 * 255 < 2^24; so the centre is taken off afterwards, times the sum of the activation codes.
-Vars MatmulEmitter::addQ8Block(const Tile &tile, const Place &place, const Group &group, Var k, Var codes,
-                               int64_t valid, Vars sums) {
-  Vars rows;
+/// Sum of the codes of a unit at k: as stored if the unit is a block or half of one, else of `decoded`, its f32 lanes.
+Var MatmulEmitter::sumOfCodes(Var row, llvm::ArrayRef<Var> decoded, Var k) {
+  int64_t block = desc.x.block;
+  if (unit == block || desc.w.group >= desc.k)
+    return b.toFloat(b.load(b.i32(), row + q8SumOffset(desc.k, block) + k / block * 4));
+  if (unit == 16 && block == 32) return b.toFloat(b.load(b.i32(), row + q8HalfSumOffset(desc.k) + k / unit * 4));
+  Var total = decoded[0];
+  for (Var lanes : decoded.drop_front()) total = total + lanes;
+  return b.toFloat(b.sum(b.toInt(total, b.i32())));
+}
+
+/// sum = fma(scale * x scale, dot, sum) for one unit. The dot product is exact in f32: no partial sum exceeds
+/// 512 * 127 * 255 < 2^24; so the centre is taken off afterwards, times the sum of the activation codes.
+Vars MatmulEmitter::addQ8Unit(const Tile &tile, const Place &place, const Group &group, Var k, Var codes, int64_t valid,
+                              Vars sums) {
+  Vars rows, sumsOfX;
   for (int64_t r = 0; r < tile.rows; ++r) {
-    rows.push_back(scratch + r * kActivationBlock * 4);
-    for (int64_t i = 0; i < blockK(); i += kLanes)
-      b.store(b.toFloat(b.signExtend(b.load(b.lanes(b.i8()), rowOf(place, r) + k + i), b.i32())), rows[r] + i * 4);
+    rows.push_back(scratch + r * unit * 4);
+    Vars decoded;
+    for (int64_t i = 0; i < roundUp(valid, kLanes); i += kLanes) {
+      decoded.push_back(b.toFloat(b.signExtend(b.load(b.lanes(b.i8()), rowOf(place, r) + k + i), b.i32())));
+      b.store(decoded.back(), rows[r] + i * 4);
+    }
+    sumsOfX.push_back(sumOfCodes(rowOf(place, r), decoded, k));
   }
   Vars dots = accumulate(tile, codes, rows, valid, {}, zeros(tile.rows * tile.lines));
-  int64_t sumOffset = blockK() == 16 ? q8HalfSumOffset(desc.k) : q8SumOffset(desc.k);
   for (int64_t r = 0; r < tile.rows; ++r) {
-    Var row = rowOf(place, r);
-    Var xScale = b.load(b.f32(), row + q8ScaleOffset(desc.k) + k / kActivationBlock * 4);
-    Var xSum = b.toFloat(b.load(b.i32(), row + sumOffset + k / blockK() * 4));
+    Var xScale = b.load(b.f32(), rowOf(place, r) + scaleOffset() + k / desc.x.block * 4);
     for (int64_t l = 0; l < tile.lines; ++l) {
       Var &sum = sums[r * tile.lines + l], dot = dots[r * tile.lines + l];
-      if (group.minima.empty()) dot = dot - group.zeroPoints[l] * xSum;
+      if (group.minima.empty()) dot = dot - group.zeroPoints[l] * sumsOfX[r];
       sum = b.fma(group.scales[l] * xScale, dot, sum);
-      if (!group.minima.empty()) sum = b.fma(group.minima[l] * xScale, xSum, sum);
+      if (!group.minima.empty()) sum = b.fma(group.minima[l] * xScale, sumsOfX[r], sum);
     }
   }
   return sums;
@@ -253,8 +270,9 @@ void MatmulEmitter::storeTile(const Tile &tile, const Place &place, Vars sums) {
 }
 
 Refusal refuse(const MatmulDesc &desc, const Target &) {
-  if (desc.x != RowFormat::F32 && desc.x != RowFormat::Q8)
-    return "activations are " + desc.x.name() + ", expected f32 or " + RowFormat::Q8.name();
+  if (desc.x != RowFormat::F32 && !desc.x.isQ8()) return "activations are " + desc.x.name() + ", expected f32 or q8";
+  if (int64_t block = desc.x.block; desc.x.isQ8() && (block < 32 || block > 512 || block & (block - 1)))
+    return "activation blocks of " + std::to_string(block) + " k, expected 32, 64, 128, 256 or 512";
   if (desc.requantise) return std::string("requantised weights, expected exact group scales");
   if (Refusal reason = matmul::refuseEpilogue(desc)) return reason;
   return refuseFormat(desc.w);

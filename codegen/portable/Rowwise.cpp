@@ -34,8 +34,7 @@ void glu(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
 }
 
 void quantize(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
-  storeRow(b, RowFormat::Q8, d.columns, row.y,
-           [&](Var column, int64_t valid) { return loadF32(b, row.x, column, valid); });
+  storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) { return loadF32(b, row.x, column, valid); });
 }
 
 void add(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
@@ -71,10 +70,15 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
 }
 
 Refusal refuse(const RowwiseDesc &d, const Target &) {
-  if (d.out != RowFormat::F32 && d.out != RowFormat::Q8)
-    return "found " + d.out.name() + " output, expected f32 or " + RowFormat::Q8.name();
-  if (d.out == RowFormat::Q8 && (d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable))
-    return std::string("found q8 output of an embedding or a rope table, expected f32");
+  if (int64_t block = d.out.block; d.out.isQ8() && (block < 32 || block > 512 || block & (block - 1)))
+    return "found q8 blocks of " + std::to_string(block) + ", expected 32, 64, 128, 256 or 512";
+  bool moves = d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable;
+  if (d.out != RowFormat::F32 && moves)
+    return "found " + d.out.name() + " output of an embedding or a rope table, expected f32";
+  if (d.op == RowwiseOp::Quantize && d.out == RowFormat::F32)
+    return std::string("quantize: found f32 output, expected another format");
+  if (d.out.is16Bit() && d.out.order == WeightKind::F32)
+    return "found " + d.out.name() + " output without an order, expected the consumer's weights";
   if (d.op == RowwiseOp::Embed) return refuseFormat(d.w);
   if (d.op == RowwiseOp::RopeTable && d.columns % 2)
     return "found " + std::to_string(d.columns) + " columns of a rope table, expected an even number";

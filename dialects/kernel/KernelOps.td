@@ -32,6 +32,7 @@ def Kernel_MatmulAttr : Kernel_Descriptor<"Matmul", "matmul"> {
                     DefaultValuedParameter<"bool", "false">:$bias,
                     DefaultValuedParameter<"bool", "false">:$accumulate,
                     DefaultValuedParameter<"int64_t", "0">:$activation, DefaultValuedParameter<"bool", "false">:$glu,
+                    DefaultValuedParameter<"bool", "false">:$requantise_many,
                     Kernel_Rows:$y_few, Kernel_Rows:$y_many, "int64_t":$x_stride, "int64_t":$y_stride);
 }
 def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {

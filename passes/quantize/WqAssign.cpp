@@ -6,6 +6,7 @@
 namespace llmc {
 #define GEN_PASS_DEF_WQASSIGN
 #include "passes/Passes.h.inc"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using wq::SchemeAttr;
@@ -53,8 +54,9 @@ private:
     if (!llvm::is_contained({"auto", "keep", "int8", "int4"}, quantize.getValue()))
       return getOperation().emitError("quantize: found '")
              << quantize.getValue() << "', expected auto, keep, int8 or int4";
-    if (!llvm::is_contained({"auto", "f32", "int8"}, compute.getValue()))
-      return getOperation().emitError("compute: found '") << compute.getValue() << "', expected auto, f32 or int8";
+    if (compute != "auto" && !llvm::is_contained(kComputeModes, compute.getValue()))
+      return getOperation().emitError("compute: found '")
+             << compute.getValue() << "', expected auto or one of " << llvm::join(llvm::ArrayRef(kComputeModes), ", ");
     if (!llvm::is_contained({16, 32, 64, 128, 256}, groupSize.getValue()))
       return getOperation().emitError("group-size: found ")
              << groupSize.getValue() << ", expected 16, 32, 64, 128 or 256";

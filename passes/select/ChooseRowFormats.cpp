@@ -36,18 +36,30 @@ bool isHead(Operation *linear) {
   return llvm::any_of(linear->getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
 }
 
-/// Formats that the mode allows, the least exact first. 16-bit rows are more exact than q8 ones, so int8 allows them.
-SmallVector<RowFormat> candidates(StringRef compute, const WeightFormat &w, bool few) {
+constexpr llvm::StringLiteral kRequantised = "int8-requantised";
+
+/// How a linear may compute in steps of few or of many rows.
+struct Choice {
+  RowFormat x = RowFormat::F32;
+  bool requantise = false;
+};
+
+/// What the mode allows, the least exact first. 16-bit rows are more exact than q8 ones, so int8 allows them.
+SmallVector<Choice> candidates(StringRef compute, const WeightFormat &w, bool few) {
   using Kind = RowFormat::Kind;
   auto halves = [&](Kind kind) { return RowFormat{kind, 0, w.kind}; };
-  if (compute == "bf16") return {halves(Kind::BF16)};
-  if (compute == "bf16_pair") return {halves(Kind::BF16Pair)};
-  if (compute == "f16") return {halves(Kind::F16)};
-  if (compute != "int8" || !w.isInteger()) return {};
-  if (few) return {RowFormat::Q8};
+  if (compute == "bf16") return {{halves(Kind::BF16)}};
+  if (compute == "bf16-pair") return {{halves(Kind::BF16Pair)}};
+  if (compute == "f16") return {{halves(Kind::F16)}};
+  if (!compute.starts_with("int8") || !w.isInteger()) return {};
+  if (few) return {{RowFormat::Q8}};
   // A scale per group, at most 128 k of them: what a scale costs grows faster than what wider blocks lose in accuracy.
   int64_t block = w.group % 128 == 0 ? 128 : w.group % 64 == 0 ? 64 : kActivationBlock;
-  return {RowFormat::q8(block), halves(Kind::F16), halves(Kind::BF16), RowFormat::Q8};
+  SmallVector<Choice> choices;
+  if (compute == kRequantised)
+    choices = {{RowFormat::q8(512), true}, {RowFormat::q8(256), true}, {RowFormat::q8(128), true}};
+  choices.append({{RowFormat::q8(block)}, {halves(Kind::F16)}, {halves(Kind::BF16)}, {RowFormat::Q8}});
+  return choices;
 }
 
 struct ChooseRowFormats : impl::ChooseRowFormatsBase<ChooseRowFormats> {
@@ -69,8 +81,9 @@ struct ChooseRowFormats : impl::ChooseRowFormatsBase<ChooseRowFormats> {
       auto type = cast<RankedTensorType>(x.getType());
       std::optional<WeightFormat> w = weightOf(linear);
       if (!w || isHead(linear) || !type.getElementType().isF32()) return;
-      RowFormat few = choose(linear, mode.getValue(), *w, true, *found);
-      RowFormat many = choose(linear, mode.getValue(), *w, false, *found);
+      RowFormat few = choose(linear, mode.getValue(), *w, true, *found).x;
+      auto [many, requantise] = choose(linear, mode.getValue(), *w, false, *found);
+      if (requantise) linear->setAttr(kRequantiseAttr, builder.getUnitAttr());
       if (few == RowFormat::F32 && many == RowFormat::F32) return;
       auto rowsType = wq::RowsType::get(&getContext(), format(few), format(many));
       Value &rows = stored[{x, rowsType}];
@@ -89,27 +102,27 @@ private:
   }
 
   /// The format whose best kernel costs least; f32 where none of the mode's has a kernel of its own.
-  RowFormat choose(Operation *linear, StringRef mode, const WeightFormat &w, bool few, const Target &t) {
+  Choice choose(Operation *linear, StringRef mode, const WeightFormat &w, bool few, const Target &t) {
     MatmulDesc d;
     auto shape = cast<RankedTensorType>(linear->getOperand(1).getType());
     d.n = shape.getDimSize(0), d.k = shape.getDimSize(1), d.w = w;
     if (auto glu = dyn_cast<llm::GluLinearOp>(linear)) d.glu = true, d.activation = Activation(glu.getActivation());
     d.minRows = few ? 1 : kManyRows, d.maxRows = few ? 1 : INT64_MAX;
     d.yStride = rowStride(RowFormat::F32, roundUp(d.n, kPanel));
-    RowFormat best = RowFormat::F32;
+    Choice best;
     double bestCost = 0;
-    SmallVector<RowFormat> formats = candidates(mode, w, few);
-    for (RowFormat f : formats) {
-      d.x = f, d.xStride = rowStride(f, d.k);
+    SmallVector<Choice> choices = candidates(mode, w, few);
+    for (const Choice &choice : choices) {
+      d.x = choice.x, d.xStride = rowStride(choice.x, d.k), d.requantise = choice.requantise;
       const Kernel<MatmulDesc> *kernel = select(d, t);
       // The portable kernel is the last resort: worth it only where it is the only one for f32 rows too.
-      if (!kernel || (kernel->anyArch && f != RowFormat::Q8)) continue;
+      if (!kernel || (kernel->anyArch && choice.x != RowFormat::Q8)) continue;
       double cost = kernel->cost(d, t);
-      if (best == RowFormat::F32 || cost < bestCost) best = f, bestCost = cost;
+      if (best.x == RowFormat::F32 || cost < bestCost) best = choice, bestCost = cost;
     }
-    if (best == RowFormat::F32 && !formats.empty())
+    if (best.x == RowFormat::F32 && !choices.empty())
       reportRefusal(linear->getLoc(), getArgument(),
-                    "no kernel of " + t.name + " takes " + formats.front().name() + " rows with " + w.name() +
+                    "no kernel of " + t.name + " takes " + choices.front().x.name() + " rows with " + w.name() +
                         " weights; f32 rows are used");
     return best;
   }

@@ -14,7 +14,8 @@ MatmulDesc toDesc(kernel::MatmulAttr a, int64_t minRows, int64_t maxRows) {
   d.n = a.getN(), d.k = a.getK(), d.w = toWeightFormat(a.getW());
   d.x = xFormat(a, maxRows), d.xStride = xStride(a, maxRows);
   d.bias = a.getBias(), d.accumulate = a.getAccumulate();
-  d.activation = Activation(a.getActivation()), d.glu = a.getGlu();
+  d.activation = Activation(a.getActivation()), d.glu = a.getGlu(),
+  d.requantise = a.getRequantiseMany() && maxRows > LLMC_FEW_ROWS;
   d.y = yFormat(a, maxRows), d.yStride = yStride(a, maxRows);
   d.minRows = minRows, d.maxRows = maxRows;
   return d;

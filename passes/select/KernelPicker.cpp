@@ -51,7 +51,8 @@ FailureOr<ArrayAttr> KernelPicker::pickClasses(Location loc, kernel::Family fami
 FailureOr<ArrayAttr> KernelPicker::matmul(Location loc, kernel::MatmulAttr attr) {
   RowClass classes[] = {{1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, INT64_MAX, 1}};
   return pickClasses(loc, kernel::Family::Matmul, attr, classes,
-                     attr.getXFew() == attr.getXMany() && attr.getYFew() == attr.getYMany(),
+                     attr.getXFew() == attr.getXMany() && attr.getYFew() == attr.getYMany() &&
+                         !attr.getRequantiseMany(),
                      [&](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
 }
 

@@ -155,9 +155,10 @@ private:
   //===- Matmul ------------------------------------------------------------------===//
   LogicalResult lowerOp(llm::GluLinearOp op) {
     auto type = cast<RankedTensorType>(op.getType()), x = rowsOf(op.getX());
-    auto attr = kernel::MatmulAttr::get(&getContext(), 2 * type.getDimSize(1), x.getDimSize(1), schemeOf(op.getW()),
-                                        fewOf(x), manyOf(x), bool(op.getBias()), false, int64_t(op.getActivation()),
-                                        true, fewOf(type), manyOf(type), strideOf(x), strideOf(type));
+    auto attr =
+        kernel::MatmulAttr::get(&getContext(), 2 * type.getDimSize(1), x.getDimSize(1), schemeOf(op.getW()), fewOf(x),
+                                manyOf(x), bool(op.getBias()), false, int64_t(op.getActivation()), true,
+                                op->hasAttr(kRequantiseAttr), fewOf(type), manyOf(type), strideOf(x), strideOf(type));
     FailureOr<ArrayAttr> callees = pick->matmul(op.getLoc(), attr);
     if (failed(callees)) return failure();
     SmallVector<Value> inputs = {op.getX(), op.getW()};
@@ -180,7 +181,8 @@ private:
     }
     auto attr = kernel::MatmulAttr::get(&getContext(), type.getDimSize(1), columnsOf(op.getX()), schemeOf(op.getW()),
                                         fewOf(rowsOf(op.getX())), manyOf(rowsOf(op.getX())), bool(op.getBias()),
-                                        bool(op.getResidual()), 0, false, {}, {}, strideOf(rowsOf(op.getX())), yStride);
+                                        bool(op.getResidual()), 0, false, op->hasAttr(kRequantiseAttr), {}, {},
+                                        strideOf(rowsOf(op.getX())), yStride);
     FailureOr<ArrayAttr> callees = pick->matmul(op.getLoc(), attr);
     if (failed(callees)) return failure();
     SmallVector<Value> inputs = {op.getX(), op.getW()};

@@ -3,9 +3,12 @@
 #include "llvm/ADT/StringRef.h"
 
 namespace llmc {
-inline constexpr llvm::StringLiteral kSchemeAttr = "wq.scheme"; // on llm.weight: the scheme to bring it to
-inline constexpr llvm::StringLiteral kComputeAttr =
-    "wq.compute"; // on the module: "f32", "bf16", "bf16_pair", "f16" or "int8"
+/// Values of wq.compute: what the products of a quantised linear are made of.
+inline constexpr llvm::StringLiteral kComputeModes[] = {"f32", "bf16", "bf16-pair", "f16", "int8", "int8-requantised"};
+inline constexpr llvm::StringLiteral kSchemeAttr = "wq.scheme";   // on llm.weight: the scheme to bring it to
+inline constexpr llvm::StringLiteral kComputeAttr = "wq.compute"; // on the module: one of kComputeModes
+inline constexpr llvm::StringLiteral kRequantiseAttr =
+    "wq.requantise";                                             // on a linear: MatmulDesc::requantise, many rows
 inline constexpr llvm::StringLiteral kGatheredAttr = "gathered"; // on wq.packed: a step reads single rows of it
 inline constexpr llvm::StringLiteral kPack = "pack";             // name of the weight program
 inline constexpr llvm::StringLiteral kArenaRowBytes = "kernel.arena_row_bytes",

@@ -9,6 +9,13 @@
 
 namespace llmc::test {
 
+std::vector<RowFormat> rowFormatsFor(WeightKind kind) {
+  using Kind = RowFormat::Kind;
+  return {
+      RowFormat::F32,        RowFormat::Q8, RowFormat::q8(128), row16(Kind::BF16, kind), row16(Kind::BF16Pair, kind),
+      row16(Kind::F16, kind)};
+}
+
 MatmulDesc makeDesc(const WeightFormat &w, RowFormat x, int64_t n, int64_t k, int64_t minRows, int64_t maxRows) {
   MatmulDesc d{.n = n, .k = k, .w = w, .x = x, .minRows = minRows, .maxRows = maxRows};
   d.xStride = rowStride(x, k);
@@ -42,7 +49,9 @@ void MatmulData::makeIntegers(Kind kind) {
   uint32_t most = desc.w.kind == WeightKind::I4 ? 15 : 255;
   codes.resize(desc.n * desc.k);
   for (uint8_t &code : codes)
-    code = uint8_t(kind == Kind::LargestCodes ? most : kind == Kind::SmallestCodes ? 0 : random() % (most + 1));
+    code = uint8_t(kind == Kind::LargestCodes || kind == Kind::LargestX || kind == Kind::LargestNegativeX ? most
+                   : kind == Kind::SmallestCodes ? 0
+                                                 : random() % (most + 1));
   for (int64_t i = 0; i < desc.n * groups; ++i) {
     scales.push_back(scaleBits(desc.w.scale, kind));
     offsets.push_back(desc.w.offset == Offset::ZeroPoint
@@ -128,13 +137,18 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
   std::vector<float> row(desc.k);
   magnitudes.assign(rows * columns(), 0);
   flushed.assign(rows * columns(), 0);
+  lastPlaces.assign(rows * columns(), 0);
   for (int64_t r = 0; r < rows; ++r) {
     float unit = kind == Kind::ZeroX       ? 0
                  : kind == Kind::HugeX     ? 1e30f
                  : kind == Kind::DenormalX ? 1e-39f
                                            : 1 + float(r);
     for (float &value : row) value = unit * (float(random() % 2001) / 1000 - 1);
-    if (r % 3 == 2 && desc.k > 32) std::fill(row.begin(), row.begin() + 32, 0.0f); // a block whose scale is 0
+    int64_t block = std::max<int64_t>(desc.x.block, 32);
+    if (r % 3 == 2 && desc.k > block) std::fill(row.begin(), row.begin() + block, 0.0f); // a block whose scale is 0
+    // codes 127 or -127 everywhere, and the weights at their largest
+    if (kind == Kind::LargestX) std::fill(row.begin(), row.end(), 1.0f);
+    if (kind == Kind::LargestNegativeX) std::fill(row.begin(), row.end(), -1.0f);
     char *out = x.data() + r * desc.xStride;
     if (desc.x == RowFormat::F32) {
       memcpy(out, row.data(), desc.k * 4);
@@ -147,7 +161,8 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
       for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / desc.x.block];
     }
     for (int64_t n = 0; n < columns(); ++n) {
-      double sum = 4, flush = 0; // |bias| and |y| are below 2
+      double sum = 4, flush = 0, places = 0; // |bias| and |y| are below 2
+      double unit = desc.w.kind == WeightKind::I4 ? 8 : desc.w.kind == WeightKind::I8 ? 128 : 1;
       for (int64_t k = 0; k < desc.k; ++k) {
         PackedElement e = unpackElement(desc.w, desc.k, packed(), n, k);
         double value =
@@ -157,11 +172,13 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
           value = (std::abs(e.code - centre) + std::abs(e.zero - centre)) * std::fabs(double(e.scale));
         }
         sum += std::fabs(value * row[k]);
+        places += unit * std::fabs(e.scale) * 0x1p-24;
         flush += (std::fabs(row[k]) + std::fabs(desc.w.isInteger() ? e.code : e.value) + 1) *
                  std::max(1.0f, std::fabs(e.scale));
       }
       magnitudes[r * columns() + n] = sum;
       flushed[r * columns() + n] = flush;
+      lastPlaces[r * columns() + n] = places;
     }
   }
 }
@@ -170,6 +187,7 @@ float MatmulData::bound(int64_t i) const {
   double roundings = (desc.x.kind == RowFormat::Kind::BF16Pair ? 4.0 : 2.0) * double(desc.k + 8);
   // Relative to the magnitudes, and half of the smallest denormal for results below the normal range.
   double relative = desc.bias || desc.accumulate ? magnitudes[i] : magnitudes[i] - 4;
+  if (sumsInHalf) return float(relative * 0x1p-8 + lastPlaces[i]);
   if (desc.x.is16Bit())
     return float((std::min(roundings * 0x1p-24, 1e-5) + weightError) * relative + flushed[i] * 0x1p-126);
   return float(roundings * (relative * 0x1p-24 + 0x1p-150));

@@ -8,11 +8,26 @@
 
 namespace llmc::test {
 
+constexpr RowFormat row16(RowFormat::Kind kind, WeightKind order) { return {kind, 0, order}; }
+/// One of each kind of row that a kernel could read, for weights of that kind.
+std::vector<RowFormat> rowFormatsFor(WeightKind kind);
+
 MatmulDesc makeDesc(const WeightFormat &w, RowFormat x, int64_t n, int64_t k, int64_t minRows, int64_t maxRows);
 
 class MatmulData {
 public:
-  enum class Kind { Ordinary, LargestCodes, SmallestCodes, ZeroScales, LargeScales, ZeroX, HugeX, DenormalX };
+  enum class Kind {
+    Ordinary,
+    LargestCodes,
+    SmallestCodes,
+    ZeroScales,
+    LargeScales,
+    ZeroX,
+    HugeX,
+    DenormalX,
+    LargestX,
+    LargestNegativeX
+  };
 
   MatmulData(const MatmulDesc &desc, int64_t rows, Kind kind);
 
@@ -36,6 +51,8 @@ public:
   /// 16-bit rows 1e-5 of the products at most. vdpbf16ps takes denormals as 0.
   float bound(int64_t i) const;
   double weightError = 0; // relative, where a kernel rounds its weights: makes the bound larger
+  /// The kernel sums 32 k in 16 bits: 16 products to a lane, each rounded to 11 bits.
+  bool sumsInHalf = false;
 
 private:
   void makeIntegers(Kind kind);
@@ -55,6 +72,7 @@ private:
   int64_t rowCount;
   std::vector<double> magnitudes; // [rows][columns]: sum of |x * w|, |bias| and |y|
   std::vector<double> flushed;    // the same: what denormals that count as 0 may make, times 2^126
+  std::vector<double> lastPlaces; // the same: last places of f16 denormals
   std::unique_ptr<GuardedBuffer> w, bias;
 };
 

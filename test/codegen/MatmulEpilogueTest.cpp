@@ -107,8 +107,7 @@ protected:
     Features missing = isa::missingHere(GetParam().target.features);
     ASSERT_TRUE(missing.empty()) << "this CPU lacks " << toString(missing) << "; the test needs one that has it";
     for (WeightKind kind : {WeightKind::F32, WeightKind::BF16, WeightKind::F16, WeightKind::I8, WeightKind::I4})
-      for (RowFormat x : {RowFormat::F32, RowFormat::Q8, RowFormat::q8(128), RowFormat{RowFormat::Kind::BF16, 0, kind},
-                          RowFormat{RowFormat::Kind::F16, 0, kind}})
+      for (RowFormat x : rowFormatsFor(kind))
         for (auto [least, most] : {std::pair<int64_t, int64_t>(1, 1), {2, 6}, {1, INT64_MAX}}) {
           WeightFormat w{kind};
           if (w.isInteger()) w.group = 32;
@@ -190,27 +189,6 @@ void MatmulEpilogueTest::checkF32(const MatmulDesc &desc) {
     }
 }
 
-/// A Q8 row by definition, for any block.
-Bytes quantised(const float *x, int64_t columns, int64_t block) {
-  Bytes row(q8RowBytes(columns, block));
-  for (int64_t first = 0; first < columns; first += block) {
-    float largest = 0;
-    int64_t end = std::min(columns, first + block);
-    for (int64_t i = first; i < end; ++i) largest = std::max(largest, std::fabs(x[i]));
-    if (!std::isfinite(127.0f / largest)) continue; // the block counts as 0
-    float scale = largest / 127.0f;
-    int32_t sum = 0, halves[2] = {0, 0};
-    for (int64_t i = first; i < end; ++i) {
-      auto code = int8_t(std::nearbyintf(x[i] * (127.0f / largest)));
-      row[i] = code, sum += code, halves[(i - first) / 16 % 2] += code;
-    }
-    memcpy(&row[q8ScaleOffset(columns, block) + first / block * 4], &scale, 4);
-    memcpy(&row[q8SumOffset(columns, block) + first / block * 4], &sum, 4);
-    if (block == 32) memcpy(&row[q8HalfSumOffset(columns) + first / 16 * 4], halves, 8);
-  }
-  return row;
-}
-
 /// Q8 rows are exactly those of the f32 rows that the same kernel makes; and so are the reference's.
 void MatmulEpilogueTest::checkQ8(const MatmulDesc &desc) {
   SCOPED_TRACE(describe(desc));
@@ -219,8 +197,9 @@ void MatmulEpilogueTest::checkQ8(const MatmulDesc &desc) {
   Case q(desc, rowCounts().back()), f(floats, rowCounts().back());
   auto check = [&](const Bytes &found, const Bytes &from) {
     for (int64_t r = 0; r < q.rows; ++r) {
-      Bytes expected = quantised(reinterpret_cast<const float *>(&from[r * yRowBytes(f.d)]),
-                                 matmul::outputColumns(desc), desc.y.block);
+      Bytes expected(yRowBytes(q.d));
+      quantiseRowQ8(reinterpret_cast<const float *>(&from[r * yRowBytes(f.d)]), matmul::outputColumns(desc),
+                    desc.y.block, expected.data());
       for (size_t i = 0; i < expected.size(); ++i)
         ASSERT_EQ(found[r * expected.size() + i], expected[i]) << "row " << r << ", byte " << i;
     }
@@ -277,7 +256,7 @@ TEST_P(MatmulEpilogueTest, NotFinite) {
         c = Case(d, rows), c.bias[kColumn / made * kPanel + kColumn % made] = bad;
         Bytes found = c.run(kernel->function, rows, {0, c.data.panels()});
         if (y.isQ8()) {
-          Q8Row row(found.data(), matmul::outputColumns(d), d.y.block);
+          Q8Row row(found.data(), matmul::outputColumns(d), y.block);
           for (int64_t block = 0; block < matmul::outputColumns(d) / 32; ++block) {
             EXPECT_EQ(std::isfinite(row.scales[block]), block != kColumn / 32) << block;
             if (block == kColumn / 32) EXPECT_EQ(row.sums[block], 0);

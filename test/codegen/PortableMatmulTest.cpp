@@ -75,7 +75,7 @@ std::unique_ptr<GuardedBuffer> randomRows(const MatmulDesc &d, int64_t rows, Ran
     random.fill(row.data(), d.k);
     auto *out = x->as<char>() + r * d.xStride;
     std::fill_n(reinterpret_cast<float *>(out), d.xStride / 4, NAN);
-    if (d.x == RowFormat::Q8)
+    if (d.x.isQ8())
       quantiseRowQ8(row.data(), d.k, d.x.block, out);
     else
       memcpy(out, row.data(), d.k * 4);
@@ -89,7 +89,7 @@ std::vector<float> decodedRows(const MatmulDesc &d, const char *x, int64_t rows)
   std::vector<float> out(rows * d.k);
   for (int64_t r = 0; r < rows; ++r) {
     Q8Row row(x + r * d.xStride, d.k, d.x.block);
-    for (int64_t k = 0; k < d.k; ++k) out[r * d.k + k] = float(row.codes[k]) * row.scales[k / kActivationBlock];
+    for (int64_t k = 0; k < d.k; ++k) out[r * d.k + k] = float(row.codes[k]) * row.scales[k / d.x.block];
   }
   return out;
 }
@@ -122,14 +122,14 @@ TEST_P(PortableMatmul, AgreesWithReference) {
         llmc_matmul_args reference = args;
         MatmulDesc meaning = d;
         std::vector<float> decoded;
-        if (!format.isInteger() && rowFormat == RowFormat::Q8) {
+        if (!format.isInteger() && rowFormat.isQ8()) {
           decoded = decodedRows(d, x->as<char>(), rows);
           reference.x = decoded.data(), meaning.x = RowFormat::F32, meaning.xStride = d.k * 4;
         }
         reference.y = expected.as<float>();
         referenceMatmul(meaning, &reference);
         // With fma all is done in the order of the reference; the q8 minimum may associate otherwise.
-        bool exact = target.features.has(Feature::Fma) && !(format.hasMinimum() && rowFormat == RowFormat::Q8);
+        bool exact = target.features.has(Feature::Fma) && !(format.hasMinimum() && rowFormat.isQ8());
         expectClose(y.as<float>(), expected.as<float>(), int64_t(y.size / 4), exact ? 0 : 1e-5f,
                     format.name() + " " + target.name + " rows " + std::to_string(rows) + " k " +
                         std::to_string(shape.k));
@@ -151,14 +151,25 @@ TEST_P(PortableMatmul, AgreesWithReference) {
   }
 }
 
+std::string nameOf(const testing::TestParamInfo<PortableMatmul::ParamType> &info) {
+  auto [format, rowFormat, extras] = info.param;
+  return format.name() + "_" + rowFormat.name() + (extras ? "_bias_accumulate" : "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, PortableMatmul,
                          testing::Combine(testing::ValuesIn(kFormats), testing::Values(RowFormat::F32, RowFormat::Q8),
                                           testing::Bool()),
-                         [](const auto &info) {
-                           return std::get<0>(info.param).name() +
-                                  (std::get<1>(info.param) == RowFormat::Q8 ? "_q8" : "_f32") +
-                                  (std::get<2>(info.param) ? "_bias_accumulate" : "");
-                         });
+                         nameOf);
+
+/// Blocks above, below and across groups.
+INSTANTIATE_TEST_SUITE_P(
+    Blocks, PortableMatmul,
+    testing::Combine(testing::Values(integers(WeightKind::I4, 16),
+                                     integers(WeightKind::I4, 64, ScaleType::F16, Offset::ZeroPoint),
+                                     integers(WeightKind::I8, 96, ScaleType::F16, Offset::MinF16),
+                                     integers(WeightKind::I8, 256)),
+                     testing::Values(RowFormat::q8(64), RowFormat::q8(512)), testing::Values(false)),
+    nameOf);
 
 TEST(PortableMatmulTable, RefusesGroups) {
   MatmulDesc d;

@@ -1,4 +1,6 @@
 // The portable rowwise kernels against the scalar reference: every op, activation and rope kind; tails of the columns.
+#include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include "test/codegen/PortableFixtures.h"
 
@@ -21,20 +23,30 @@ struct Batch {
 };
 
 /// A q8 row's codes may differ by one where rounding of the value was close to a tie; the rest follows from them.
-void expectQ8RowClose(const char *actual, const char *expected, int64_t k, const std::string &what) {
-  for (int64_t c = 0; c < q8PaddedK(k); ++c) ASSERT_LE(std::abs(actual[c] - expected[c]), 1) << what << " code " << c;
-  auto *scales = reinterpret_cast<const float *>(actual + q8ScaleOffset(k));
-  auto *sums = reinterpret_cast<const int32_t *>(actual + q8SumOffset(k));
-  auto *halfSums = reinterpret_cast<const int32_t *>(actual + q8HalfSumOffset(k));
-  for (int64_t block = 0; block < q8PaddedK(k) / kActivationBlock; ++block) {
-    float expectedScale = reinterpret_cast<const float *>(expected + q8ScaleOffset(k))[block];
-    ASSERT_TRUE(isClose(scales[block], expectedScale, 1e-5f))
-        << what << " scale " << block << " is " << scales[block] << ", expected " << expectedScale;
+void expectQ8RowClose(const char *actual, const char *expected, int64_t k, int64_t block, const std::string &what) {
+  for (int64_t c = 0; c < q8PaddedK(k, block); ++c)
+    ASSERT_LE(std::abs(actual[c] - expected[c]), 1) << what << " code " << c;
+  Q8Row found(actual, k, block), wanted(expected, k, block);
+  for (int64_t b = 0; b < q8PaddedK(k, block) / block; ++b) {
+    ASSERT_TRUE(isClose(found.scales[b], wanted.scales[b], 1e-5f))
+        << what << " scale " << b << " is " << found.scales[b] << ", expected " << wanted.scales[b];
     int32_t halves[2] = {0, 0};
-    for (int64_t i = 0; i < kActivationBlock; ++i) halves[i / 16] += actual[block * kActivationBlock + i];
-    ASSERT_EQ(halfSums[2 * block], halves[0]) << what;
-    ASSERT_EQ(halfSums[2 * block + 1], halves[1]) << what;
-    ASSERT_EQ(sums[block], halves[0] + halves[1]) << what;
+    for (int64_t i = 0; i < block; ++i) halves[i * 2 / block] += actual[b * block + i];
+    ASSERT_EQ(found.sums[b], halves[0] + halves[1]) << what;
+    if (block > 32) continue;
+    ASSERT_EQ(found.halfSums[2 * b], halves[0]) << what;
+    ASSERT_EQ(found.halfSums[2 * b + 1], halves[1]) << what;
+  }
+}
+
+/// Within one unit of the last place of the format (the f32 value may be an ulp off before it is rounded).
+void expectRow16Close(RowFormat format, const char *actual, const char *expected, int64_t k, const std::string &what) {
+  float bound = format.kind == RowFormat::Kind::BF16  ? 0x1p-7f
+                : format.kind == RowFormat::Kind::F16 ? 0x1p-10f
+                                                      : 0x1p-16f;
+  for (int64_t c = 0; c < paddedK16(k); ++c) {
+    float found = fromRow16(format, actual, k, c), wanted = fromRow16(format, expected, k, c);
+    ASSERT_LE(std::fabs(found - wanted), c < k ? bound * std::fabs(wanted) + 2e-6f : 0) << what << " " << c;
   }
 }
 
@@ -53,9 +65,13 @@ void check(RowwiseDesc d, const void *x, const void *w, float bound, const std::
     reference.y = expected.as();
     referenceRowwise(d, reference);
     std::string where = what + " " + target.name + " columns " + std::to_string(d.columns);
-    if (d.out == RowFormat::Q8)
+    if (d.out.isQ8())
       for (int64_t r = 0; r < kRows; ++r)
-        expectQ8RowClose(y.as<char>() + r * d.yStride, expected.as<char>() + r * d.yStride, d.columns, where);
+        expectQ8RowClose(y.as<char>() + r * d.yStride, expected.as<char>() + r * d.yStride, d.columns, d.out.block,
+                         where + " " + d.out.name());
+    else if (d.out.is16Bit())
+      for (int64_t r = 0; r < kRows; ++r)
+        expectRow16Close(d.out, y.as<char>() + r * d.yStride, expected.as<char>() + r * d.yStride, d.columns, where);
     else // bytes past the columns are the 0x5a of before in both
       expectClose(y.as<float>(), expected.as<float>(), int64_t(y.size / 4), bound, where);
     args.y = split.as();
@@ -76,7 +92,9 @@ TEST(PortableRowwise, NormGluQuantizeAddGather) {
     random.fill(second.as<float>(), int64_t(x.size / 4));
     std::fill_n(x.as<float>(), std::min<int64_t>(columns, 32), 0.0f); // a block of zeros in row 0
     x.makeReadOnly(), w.makeReadOnly(), second.makeReadOnly();
-    for (RowFormat out : {RowFormat::F32, RowFormat::Q8}) {
+    using Kind = RowFormat::Kind;
+    for (RowFormat out : {RowFormat::F32, RowFormat::Q8, RowFormat{Kind::BF16, 0, WeightKind::I4},
+                          RowFormat{Kind::BF16Pair, 0, WeightKind::I8}, RowFormat{Kind::F16, 0, WeightKind::F16}}) {
       d.out = out;
       d.op = RowwiseOp::RmsNorm, check(d, x.as(), w.as(), 2e-6f, "rms_norm");
       d.op = RowwiseOp::Glu;
@@ -84,7 +102,15 @@ TEST(PortableRowwise, NormGluQuantizeAddGather) {
            {Activation::None, Activation::Silu, Activation::GeluTanh, Activation::GeluErf, Activation::Relu})
         d.activation = a, check(d, x.as(), nullptr, 2e-6f, "glu " + std::to_string(int(a)));
     }
-    d.op = RowwiseOp::Quantize, check(d, x.as(), nullptr, 0, "quantize");
+    for (int64_t block : {32, 64, 512}) {
+      d.out = RowFormat::q8(block);
+      d.op = RowwiseOp::Quantize, check(d, x.as(), nullptr, 0, "quantize");
+      d.op = RowwiseOp::RmsNorm, check(d, x.as(), w.as(), 2e-6f, "rms_norm");
+    }
+    d.op = RowwiseOp::Quantize;
+    for (Kind kind : {Kind::BF16, Kind::BF16Pair, Kind::F16})
+      for (WeightKind order : {WeightKind::I4, WeightKind::I8, WeightKind::BF16})
+        d.out = {kind, 0, order}, check(d, x.as(), nullptr, 0, "convert to " + d.out.name());
     d.out = RowFormat::F32;
     d.op = RowwiseOp::Add, check(d, x.as(), second.as(), 0, "add");
     d.op = RowwiseOp::GatherRows, check(d, x.as(), nullptr, 0, "gather_rows");
@@ -110,6 +136,32 @@ TEST(PortableRowwise, QuantizeExtremes) {
     EXPECT_TRUE(std::isnan(scales[1])) << target.name;
     EXPECT_EQ(scales[2], 0) << target.name;
     EXPECT_EQ(scales[3], 1 / 127.0f) << target.name;
+  }
+}
+
+/// Denormals become zeros of their sign in bf16, NaN stays NaN, too large becomes infinity: on every target.
+TEST(PortableRowwise, Extremes16) {
+  const float values[] = {1e-40f, -1e-40f, NAN, INFINITY, -3.4e38f, 1.00390625f, 1.01171875f, 6e-8f};
+  for (RowFormat::Kind kind : {RowFormat::Kind::BF16, RowFormat::Kind::F16}) {
+    RowwiseDesc d;
+    d.op = RowwiseOp::Quantize, d.out = {kind, 0, WeightKind::I4}, d.columns = 8;
+    d.xStride = 64, d.yStride = rowStride(d.out, 8);
+    GuardedBuffer x(d.xStride), y(d.yStride);
+    memcpy(x.as(), values, sizeof(values));
+    const float bf16[] = {0, -0.0f, NAN, INFINITY, -INFINITY, 1, 1.015625f, 0x1.02p-24f};
+    const float f16[] = {0, -0.0f, NAN, INFINITY, -INFINITY, 1.00390625f, 1.01171875f, 0x1p-24f};
+    for (const Target &target : runnableTargets()) {
+      auto kernel = compilePortable(kPortableRowwise, d, target);
+      ASSERT_TRUE(kernel);
+      llmc_rowwise_args args = {0, 1, nullptr, x.as(), nullptr, y.as()};
+      kernel->function(&args);
+      for (int64_t c = 0; c < 8; ++c) {
+        float found = fromRow16(d.out, y.as(), 8, c), expected = (kind == RowFormat::Kind::F16 ? f16 : bf16)[c];
+        bool same = std::isnan(expected) ? std::isnan(found) : found == expected;
+        EXPECT_TRUE(same && std::signbit(found) == std::signbit(expected))
+            << d.out.name() << " " << target.name << " " << c << ": found " << found << ", expected " << expected;
+      }
+    }
   }
 }
 
@@ -156,7 +208,7 @@ TEST(PortableRowwise, Refusals) {
   d.op = RowwiseOp::RopeTable, d.columns = 7;
   EXPECT_EQ(refusal(kPortableRowwise, d, target), "found 7 columns of a rope table, expected an even number");
   d.op = RowwiseOp::Embed, d.out = RowFormat::Q8;
-  EXPECT_EQ(refusal(kPortableRowwise, d, target), "found q8 output of an embedding or a rope table, expected f32");
+  EXPECT_EQ(refusal(kPortableRowwise, d, target), "found q8b32 output of an embedding or a rope table, expected f32");
 }
 
 } // namespace

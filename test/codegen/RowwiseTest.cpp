@@ -1,5 +1,6 @@
 // Every emitted rowwise kernel against the scalar reference: shapes and tails, extremes, memory outside its rows.
 #include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include "codegen/portable/Executable.h"
 #include "test/support/GuardedBuffer.h"
@@ -15,6 +16,26 @@ namespace {
 
 constexpr int64_t kRows = 3;
 constexpr int64_t kColumns[] = {1, 8, 17, 31, 64, 100, 256, 576, 1536};
+
+using Kind = RowFormat::Kind;
+constexpr RowFormat row16(Kind kind, WeightKind order) { return {kind, 0, order}; }
+constexpr RowFormat kOuts[] = {
+    RowFormat::F32,
+    RowFormat::Q8,
+    RowFormat::q8(64),
+    RowFormat::q8(128),
+    RowFormat::q8(256),
+    RowFormat::q8(512),
+    row16(Kind::BF16, WeightKind::I4),
+    row16(Kind::BF16, WeightKind::I8),
+    row16(Kind::BF16, WeightKind::BF16),
+    row16(Kind::BF16Pair, WeightKind::I4),
+    row16(Kind::BF16Pair, WeightKind::I8),
+    row16(Kind::BF16Pair, WeightKind::BF16),
+    row16(Kind::F16, WeightKind::I4),
+    row16(Kind::F16, WeightKind::I8),
+    row16(Kind::F16, WeightKind::F16),
+};
 
 enum class Fill { Random, Zeros, Huge, Denormals, Infinities };
 constexpr Fill kFills[] = {Fill::Random, Fill::Zeros, Fill::Huge, Fill::Denormals, Fill::Infinities};
@@ -66,19 +87,34 @@ void expectNear(float found, float expected, float relative, const std::string &
 }
 
 /// Codes within one of the reference's (its f32 inputs differ in the last bit); sums exactly those of the codes found.
-void expectSameQ8(const char *found, const char *expected, int64_t columns, const std::string &where) {
-  Q8Row f(found, columns, 32), e(expected, columns, 32);
-  for (int64_t block = 0; block < q8PaddedK(columns) / kActivationBlock; ++block) {
-    expectNear(f.scales[block], e.scales[block], 3e-6f, where + " scale");
-    int32_t sums[2] = {0, 0};
-    for (int64_t i = 0; i < kActivationBlock; ++i) {
-      int64_t c = block * kActivationBlock + i;
+void expectSameQ8(const char *found, const char *expected, int64_t columns, int64_t block, const std::string &where) {
+  Q8Row f(found, columns, block), e(expected, columns, block);
+  for (int64_t b = 0; b < q8PaddedK(columns, block) / block; ++b) {
+    expectNear(f.scales[b], e.scales[b], 3e-6f, where + " scale");
+    int32_t sums[2] = {0, 0}; // of the halves
+    for (int64_t i = 0; i < block; ++i) {
+      int64_t c = b * block + i;
       ASSERT_LE(std::abs(f.codes[c] - e.codes[c]), c < columns ? 1 : 0) << where << " code " << c;
-      sums[i / 16] += f.codes[c];
+      sums[i * 2 / block] += f.codes[c];
     }
-    ASSERT_EQ(f.halfSums[2 * block], sums[0]) << where;
-    ASSERT_EQ(f.halfSums[2 * block + 1], sums[1]) << where;
-    ASSERT_EQ(f.sums[block], sums[0] + sums[1]) << where;
+    ASSERT_EQ(f.sums[b], sums[0] + sums[1]) << where;
+    if (block > 32) continue;
+    ASSERT_EQ(f.halfSums[2 * b], sums[0]) << where;
+    ASSERT_EQ(f.halfSums[2 * b + 1], sums[1]) << where;
+  }
+}
+
+/// Elements within one unit of the last place of the reference's, as above; nothing past the columns.
+void expectSame16(RowFormat format, const char *found, const char *expected, int64_t columns,
+                  const std::string &where) {
+  auto [relative, smallest] = format.kind == Kind::BF16  ? std::pair(0x1p-7f, 0x1p-126f)
+                              : format.kind == Kind::F16 ? std::pair(0x1p-10f, 0x1p-24f)
+                                                         : std::pair(0x1p-16f, 0x1p-125f);
+  for (int64_t k = 0; k < paddedK16(columns); ++k) {
+    float f = fromRow16(format, found, columns, k), e = fromRow16(format, expected, columns, k);
+    bool near = std::fabs(f - e) <= std::fabs(e) * relative + (k < columns ? smallest : 0);
+    bool same = std::isnan(e) ? std::isnan(f) : std::isinf(e) ? f == e : near;
+    ASSERT_TRUE(same) << where << " k " << k << ": found " << f << ", expected " << e;
   }
 }
 
@@ -124,13 +160,11 @@ protected:
   mutable bool made = false; // a kernel, which then ran
 };
 
-int64_t rowBytesOf(const RowwiseDesc &d) { return d.out == RowFormat::Q8 ? q8RowBytes(d.columns) : d.columns * 4; }
-
 void RowwiseTest::checkArithmetic(const RowwiseDesc &d, Fill fill, bool atEnd, const std::string &where) {
   std::mt19937 random(unsigned(d.columns) * 8 + unsigned(fill));
   Rows x(kRows, d.xStride, d.columns * (d.op == RowwiseOp::Glu ? 8 : 4), atEnd);
-  Rows w(kRows, d.xStride, d.columns * 4, atEnd), y(kRows, d.yStride, rowBytesOf(d), atEnd);
-  Rows expected(kRows, d.yStride, rowBytesOf(d), atEnd);
+  Rows w(kRows, d.xStride, d.columns * 4, atEnd), y(kRows, d.yStride, rowBytes(d.out, d.columns), atEnd);
+  Rows expected(kRows, d.yStride, rowBytes(d.out, d.columns), atEnd);
   x.fill(fill, random);
   w.fill(Fill::Random, random);
   llmc_rowwise_args args = {};
@@ -143,8 +177,10 @@ void RowwiseTest::checkArithmetic(const RowwiseDesc &d, Fill fill, bool atEnd, c
       EXPECT_EQ(memcmp(y.row(r), expected.row(r), y.rowBytes), 0) << at;
       continue;
     }
-    if (d.out == RowFormat::Q8)
-      expectSameQ8(y.row(r), expected.row(r), d.columns, at);
+    if (d.out.isQ8())
+      expectSameQ8(y.row(r), expected.row(r), d.columns, d.out.block, at);
+    else if (d.out.is16Bit())
+      expectSame16(d.out, y.row(r), expected.row(r), d.columns, at);
     else
       for (int64_t c = 0; c < d.columns; ++c)
         expectNear(y.row<float>(r)[c], expected.row<float>(r)[c], d.op == RowwiseOp::Add ? 0 : 2e-6f,
@@ -154,17 +190,17 @@ void RowwiseTest::checkArithmetic(const RowwiseDesc &d, Fill fill, bool atEnd, c
 
 TEST_P(RowwiseTest, Arithmetic) {
   for (RowwiseOp op : {RowwiseOp::RmsNorm, RowwiseOp::Glu, RowwiseOp::Quantize, RowwiseOp::Add})
-    for (RowFormat out : {RowFormat::F32, RowFormat::Q8})
+    for (RowFormat out : kOuts)
       for (int64_t columns : kColumns) {
         RowwiseDesc d = makeDesc(op, columns, out);
         d.activation = Activation::Silu;
         if (!accepts(d)) continue;
         for (Fill fill : kFills) {
-          // The scalar quantiser takes finite rows only: see NotFinite.
+          // The scalar quantiser takes finite rows only: see NotFinite. A pair of an infinity is not a number.
           bool overflows = fill == Fill::Infinities || (fill == Fill::Huge && op == RowwiseOp::Glu);
-          if (out == RowFormat::Q8 && overflows) continue;
-          std::string where = std::to_string(columns) + " columns, fill " + std::to_string(int(fill)) +
-                              (out == RowFormat::Q8 ? ", q8" : ", f32");
+          if ((out.isQ8() || out.kind == Kind::BF16Pair) && overflows) continue;
+          std::string where = std::to_string(columns) + " columns, fill " + std::to_string(int(fill)) + ", " +
+                              out.name() + " order " + std::to_string(int(out.order));
           for (bool atEnd : {true, false}) checkArithmetic(d, fill, atEnd, where);
           if (HasFailure()) return;
         }
@@ -175,6 +211,18 @@ TEST_P(RowwiseTest, Arithmetic) {
 TEST_P(RowwiseTest, NotFinite) {
   RowwiseDesc d = makeDesc(RowwiseOp::Quantize, 100, RowFormat::Q8);
   if (!accepts(d)) return;
+  for (int64_t block : {64, 512}) { // the block that the row ends in
+    RowwiseDesc large = makeDesc(RowwiseOp::Quantize, 100, RowFormat::q8(block));
+    Rows x(1, large.xStride, 400, true), y(1, large.yStride, q8RowBytes(100, block), true);
+    for (int i = 0; i < 100; ++i) x.row<float>(0)[i] = i == 99 ? NAN : 1;
+    llmc_rowwise_args args = {.begin = 0, .end = 1, .batch = nullptr, .x = x.row(0), .w = nullptr, .y = y.row(0)};
+    make(large)->function(&args);
+    Q8Row row(y.row(0), 100, block);
+    EXPECT_TRUE(std::isnan(row.scales[99 / block]));
+    EXPECT_EQ(row.sums[99 / block], 0);
+    for (int64_t i = 99 / block * block; i < 100; ++i) EXPECT_EQ(row.codes[i], 0);
+    EXPECT_EQ(row.sums[0], block == 64 ? 64 * 127 : 0);
+  }
   for (float bad : {INFINITY, -INFINITY, NAN}) {
     Rows x(1, d.xStride, 400, true), y(1, d.yStride, q8RowBytes(100), true);
     for (int i = 0; i < 100; ++i) x.row<float>(0)[i] = i == 40 ? bad : 1;
@@ -328,7 +376,21 @@ TEST(RowwiseTable, RefusesWithReasons) {
   RowwiseDesc rope = makeDesc(RowwiseOp::RopeTable, 64);
   const Kernel<RowwiseDesc> *chosen = select(rope, target, &refused);
   ASSERT_TRUE(chosen && chosen->anyArch);
-  EXPECT_EQ(refused.front().reason, "serves RmsNorm, found RopeTable");
+  EXPECT_EQ(refused[1].reason, "serves RmsNorm, found RopeTable");
+  auto reasonOf = [&](const char *name, const RowwiseDesc &d) {
+    for (const Kernel<RowwiseDesc> &kernel : kernelTable<RowwiseDesc>())
+      if (llvm::StringRef(kernel.name) == name) return refusal(kernel, d, target).value_or("accepted");
+    return std::string("no such kernel");
+  };
+  EXPECT_EQ(reasonOf("rowwise_add_avx2", makeDesc(RowwiseOp::Add, 64, row16(Kind::F16, WeightKind::I4))),
+            "Add: found f16 output, expected f32");
+  EXPECT_EQ(reasonOf("rowwise_glu_avx2", makeDesc(RowwiseOp::Glu, 64, row16(Kind::F16, WeightKind::F32))),
+            "Glu: found f16 output without an order, expected the consumer's weights");
+  EXPECT_EQ(reasonOf("rowwise_quantize_avx2", makeDesc(RowwiseOp::Quantize, 64)),
+            "Quantize: found f32 output, expected another format");
+  target.features = target.features | Features{Feature::Avx512bf16};
+  EXPECT_EQ(reasonOf("rowwise_quantize_avx512bf16", makeDesc(RowwiseOp::Quantize, 64, RowFormat::Q8)),
+            "found q8b32 output, expected bf16 or bf16pair");
   RowwiseDesc narrow = makeDesc(RowwiseOp::Add, 64);
   narrow.yStride = 128;
   for (const Kernel<RowwiseDesc> &kernel : kernelTable<RowwiseDesc>())
@@ -348,6 +410,9 @@ TEST(RowwiseTable, PrefersTheWidest) {
     ASSERT_TRUE(chosen);
     EXPECT_STREQ(chosen->name, name);
   }
+  RowwiseDesc d = makeDesc(RowwiseOp::RmsNorm, 64, row16(Kind::BF16, WeightKind::I4));
+  EXPECT_STREQ(select(d, llvm::cantFail(findTarget("znver4")))->name, "rowwise_rmsnorm_avx512bf16");
+  EXPECT_STREQ(select(d, llvm::cantFail(findTarget("icelake-server")))->name, "rowwise_rmsnorm_avx512");
 }
 
 std::vector<const Kernel<RowwiseDesc> *> emittedKernels() {

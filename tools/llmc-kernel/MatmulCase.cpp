@@ -44,11 +44,6 @@ public:
   double operations() const override { return 2.0 * double(rows) * double(d.n) * double(d.k); }
 
 private:
-  void convertRow(const float *row, char *out) const {
-    if (d.x == RowFormat::F32) memcpy(out, row, size_t(d.k * 4));
-    if (d.x.isQ8()) quantiseRowQ8(row, d.k, d.x.block, out);
-    if (d.x.is16Bit()) toRow16(d.x, row, d.k, out);
-  }
   /// Values that differ in their last bits may differ by a code.
   Deviation checkQ8(const Buffer &expected) const {
     int64_t columns = matmul::outputColumns(d);
@@ -57,7 +52,7 @@ private:
       for (auto [from, to] : {std::pair(&y, &values), std::pair(&expected, &wanted)}) {
         Q8Row row(from->as(r * d.yStride), columns, d.y.block);
         for (int64_t c = 0; c < columns; ++c)
-          to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / kActivationBlock];
+          to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / d.y.block];
       }
     double scale = magnitude(wanted, rows, columns * 4, columns);
     return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127 + 2 * weightError()};
@@ -65,6 +60,11 @@ private:
 
   /// Tiles of 16 bits round their weights.
   double weightError() const { return d.x.is16Bit() && d.w.isInteger() ? 0x1p-8 : 0; }
+  void convertRow(const float *row, char *out) const {
+    if (d.x == RowFormat::F32) memcpy(out, row, size_t(d.k * 4));
+    if (d.x.isQ8()) quantiseRowQ8(row, d.k, d.x.block, out);
+    if (d.x.is16Bit()) toRow16(d.x, row, d.k, out);
+  }
   static constexpr int64_t kUncachedBytes = int64_t(512) << 20;
   int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
   llmc_matmul_args arguments(int64_t copy) const {

@@ -1,4 +1,5 @@
 #include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/Reference.h"
 #include "tools/llmc-kernel/Case.h"
 #include <cmath>
@@ -8,6 +9,13 @@ namespace llmc::tool {
 namespace {
 
 constexpr const char *kOps[] = {"rms_norm", "glu", "quantize", "add", "embed", "gather_rows", "rope_table"};
+
+constexpr RowFormat kOuts[] = {RowFormat::F32,
+                               RowFormat::Q8,
+                               RowFormat::q8(128),
+                               {RowFormat::Kind::BF16, 0, WeightKind::I4},
+                               {RowFormat::Kind::BF16Pair, 0, WeightKind::I8},
+                               {RowFormat::Kind::F16, 0, WeightKind::F16}};
 
 class RowwiseCase : public Case {
 public:
@@ -35,7 +43,8 @@ public:
     kernel(&args);
     args.y = expected.as();
     referenceRowwise(d, args);
-    if (d.out == RowFormat::Q8) return checkQ8(expected);
+    if (d.out.isQ8()) return checkQ8(expected);
+    if (d.out.is16Bit()) return check16(expected);
     double scale = std::max(1.0, magnitude(expected, rows, d.yStride, d.columns));
     return {distance(y, expected, rows, d.yStride, d.columns) / scale, 1e-5};
   }
@@ -46,7 +55,7 @@ public:
   }
   double bytes() const override {
     int64_t read = d.op == RowwiseOp::Embed ? rows * d.w.panelBytes(d.columns) / kPanel : rows * inputColumns() * 4;
-    return double(read + rows * (d.out == RowFormat::Q8 ? q8RowBytes(d.columns) : d.columns * 4));
+    return double(read + rows * rowBytes(d.out, d.columns));
   }
   double operations() const override { return 0; }
 
@@ -64,20 +73,33 @@ private:
   Deviation checkQ8(const Buffer &expected) const {
     double worst = 0;
     for (int64_t r = 0; r < rows; ++r) {
-      Q8Row found(y.as(r * d.yStride), d.columns, d.out.block),
-          wanted(expected.as(r * d.yStride), d.columns, d.out.block);
+      int64_t size = d.out.block;
+      Q8Row found(y.as(r * d.yStride), d.columns, size), wanted(expected.as(r * d.yStride), d.columns, size);
       for (int64_t c = 0; c < d.columns; ++c) {
-        int64_t block = c / kActivationBlock;
+        int64_t block = c / size;
         double scale = wanted.scales[block];
         if (std::abs(found.codes[c] - wanted.codes[c]) > 1) return {INFINITY, 1e-5};
         worst = std::max(worst, scale ? std::fabs(double(found.scales[block]) - scale) / scale : 0);
       }
-      for (int64_t block = 0; block < q8PaddedK(d.columns) / kActivationBlock; ++block) {
-        const int8_t *codes = found.codes + block * kActivationBlock;
-        if (std::accumulate(codes, codes + kActivationBlock, 0) != found.sums[block]) return {INFINITY, 1e-5};
+      for (int64_t block = 0; block < q8PaddedK(d.columns, size) / size; ++block) {
+        const int8_t *codes = found.codes + block * size;
+        if (std::accumulate(codes, codes + size, 0) != found.sums[block]) return {INFINITY, 1e-5};
       }
     }
     return {worst, 1e-5};
+  }
+
+  /// An element may be one unit of the last place off, where the f32 value before it is.
+  Deviation check16(const Buffer &expected) const {
+    double worst = 0;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < d.columns; ++c) {
+        double found = fromRow16(d.out, y.as(r * d.yStride), d.columns, c);
+        double wanted = fromRow16(d.out, expected.as(r * d.yStride), d.columns, c);
+        worst = std::max(worst, std::fabs(found - wanted) / std::max(std::fabs(wanted), 0x1p-14));
+      }
+    bool pair = d.out.kind == RowFormat::Kind::BF16Pair, half = d.out.kind == RowFormat::Kind::F16;
+    return {worst, pair ? 0x1p-16 : half ? 0x1p-10 : 0x1p-7};
   }
 
   const RowwiseDesc d;
@@ -92,12 +114,12 @@ private:
 template <> std::vector<RowwiseDesc> descriptors<RowwiseDesc>(const Shape &shape) {
   std::vector<RowwiseDesc> all;
   for (unsigned op = 0; op < std::size(kOps); ++op)
-    for (RowFormat out : {RowFormat::F32, RowFormat::Q8}) {
+    for (RowFormat out : kOuts) {
       RowwiseDesc d{
           .op = RowwiseOp(op), .columns = shape.n, .out = out, .epsilon = 1e-5f, .activation = Activation::Silu};
-      bool needsQ8 = d.op == RowwiseOp::Quantize,
-           mayQ8 = needsQ8 || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu;
-      if (out == RowFormat::Q8 ? !mayQ8 : needsQ8) continue;
+      bool converts = d.op == RowwiseOp::Quantize,
+           mayConvert = converts || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu;
+      if (out == RowFormat::F32 ? converts : !mayConvert) continue;
       d.xStride = rowStride(RowFormat::F32, d.op == RowwiseOp::Glu ? 2 * shape.n : shape.n);
       d.yStride = rowStride(out, shape.n);
       if (d.op == RowwiseOp::Embed) d.w = {WeightKind::I4, shape.group, shape.scale, shape.offset};
@@ -111,7 +133,8 @@ std::unique_ptr<Case> makeCase(const RowwiseDesc &desc, const Shape &shape, bool
 }
 
 std::string describe(const RowwiseDesc &d) {
-  std::string text = std::string(kOps[unsigned(d.op)]) + (d.out == RowFormat::Q8 ? " to q8, " : ", ");
+  std::string text =
+      std::string(kOps[unsigned(d.op)]) + (d.out == RowFormat::F32 ? ", " : " to " + d.out.name() + ", ");
   return text + (d.op == RowwiseOp::Embed ? d.w.name() + ", " : "") + std::to_string(d.columns) + " columns";
 }
 

@@ -1,6 +1,7 @@
 #include "tools/llmc/Usage.h"
 #include "codegen/Target.h"
 #include "compiler/Pipeline.h"
+#include "passes/support/Schemes.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/raw_ostream.h"
 #include <cmath>
@@ -11,6 +12,12 @@ namespace {
 std::vector<std::string> targetNames() {
   std::vector<std::string> names = {"native"};
   for (const Target &target : allTargets()) names.push_back(target.name);
+  return names;
+}
+
+std::vector<std::string> computeModes() {
+  std::vector<std::string> names = {"auto"};
+  names.insert(names.end(), std::begin(kComputeModes), std::end(kComputeModes));
   return names;
 }
 
@@ -108,9 +115,13 @@ void CompileFlags::add(CLI::App &app, bool jit) {
          oneOf({"16", "32", "64", "128", "256"}));
   flags.push_back(
       app.add_flag("--asymmetric", values.asymmetric, "zero points: groups need not be centred at 0")->group(group));
-  option("--compute", values.compute,
-         "arithmetic of quantised layers. f32: exact reference. int8: activations in blocks of 32, the fast one",
-         oneOf({"auto", "f32", "int8"}));
+  option(
+      "--compute", values.compute,
+      "arithmetic of quantised layers. f32: exact reference. bf16, f16: rounded activations. bf16-pair: two bf16 for "
+      "each, nearly f32. int8: activations quantised in blocks, the fast one. int8-requantised: for prompts weights "
+      "too, "
+      "faster and less exact. auto: int8 where the model is wide enough, else f32",
+      oneOf(computeModes()).description("MODE"));
   option("--kv-type", values.kvType, "elements of the KV cache", oneOf({"f16", "f32"}));
   option("--max-context", values.maxContext, "tokens of a sequence; 0: as many as the model is made for",
          atLeast(0, "TOKENS"));

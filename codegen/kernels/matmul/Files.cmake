@@ -7,9 +7,11 @@ target_sources(llmc_codegen PRIVATE
   kernels/matmul/AmxUnpack16.cpp
   kernels/matmul/AmxUnpack8.cpp
   kernels/matmul/Float.cpp
+  kernels/matmul/FloatRows16.cpp
   kernels/matmul/IntF32.cpp
   kernels/matmul/IntQ8Avx2.cpp
   kernels/matmul/IntQ8Avx512.cpp
+  kernels/matmul/IntRows16.cpp
   kernels/matmul/Loops.cpp
   kernels/matmul/Pack.cpp
   kernels/matmul/Q8Loops.cpp

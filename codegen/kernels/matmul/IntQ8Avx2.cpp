@@ -1,6 +1,6 @@
-// I4 and I8 weights by Q8 rows with vpmaddubsw (AVX2). Row blocks of 4; a block of 32 k is taken in parts of 8, 4 or 2
-// half lines (8 columns each), so that 8 accumulators and their operands fit in 16 registers; the block is in L1 by
-// then. Loops: panel > row block > block of 32 k > part > step > row > half line. Float sums stay on the stack.
+// I4 and I8 weights by Q8 rows with vpmaddubsw (AVX2). Row blocks of 4; a unit is taken in parts of 8, 4 or 2 half
+// lines (8 columns each), so that 8 accumulators and their operands fit in 16 registers; the unit is in L1 by then.
+// Loops: panel > row block > unit > part > 32 k > step > row > half line. Float sums stay on the stack.
 #include "codegen/kernels/matmul/Q8Loops.h"
 #include <algorithm>
 #include <array>
@@ -23,27 +23,31 @@ public:
       : a(a), desc(desc), f(desc.w), distance(prefetchDistance(desc, target)) {}
 
   void emit() {
-    emitPanels(a, desc, kRowBlock, (kRowBlock + 1) * kPanel * 4, [&](int count) { rowBlock(count); }, kIsa);
+    emitPanels(a, desc, kRowBlock, (kRowBlock + 1) * kPanel * 4 + 8 * 32, [&](int count) { rowBlock(count); }, kIsa);
   }
 
 private:
   void rowBlock(int count);
   void enterGroup(int64_t scales);
-  void prefetchBlock(const Q8Block &b);
-  void part(const Q8Block &b);
-  void dotI4(const Q8Block &b);
-  void dotI8(const Q8Block &b);
-  void toFloat(const Q8Block &b);
-  void scale(const Q8Block &b);
-  void minima(const Q8Block &b);
+  void part(const Q8Unit &b);
+  void addToTotals();
+  void dotI4(const Q8Unit &b);
+  void dotI8(const Q8Unit &b);
+  void toFloat(const Q8Unit &b);
+  void scale(const Q8Unit &b);
+  void minima(const Q8Unit &b);
   void addTo(const Ymm &value, const Ymm &factor, int row, int vector);
 
   Ymm accumulator(int row, int vector) const { return Ymm(row * width + vector); }
-  Address line(const Q8Block &b, int64_t step, int vector) const {
+  Address line(const Q8Unit &b, int64_t step, int vector) const {
     return a.ptr[g.w + (b.w + (step * kHalfLines + first + vector) * 32)];
   }
   Address sumAt(int row, int vector) const { return a.ptr[a.rsp + (row * kHalfLines + vector) * 32]; }
   Address zeroAt(int vector) const { return a.ptr[a.rsp + (kRowBlock * kHalfLines + vector) * 32]; }
+  /// Integer sums of a unit of more than 32 k, for I4, whose accumulators are 16-bit sums.
+  Address totalAt(int row, int vector) const {
+    return a.ptr[a.rsp + ((kRowBlock + 1) * kHalfLines + row * width + vector) * 32];
+  }
   Address ones() const { return a.ptr[a.rip + a.constantBytes(kOnes)]; }
 
   Assembler &a;
@@ -63,10 +67,9 @@ void Emitter::rowBlock(int count) {
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < kHalfLines; ++v) a.vmovaps(sumAt(r, v), product);
   broadcast(a, mask, f.kind == WeightKind::I4 ? 0x0f0f0f0f : 0x80808080);
-  emitQ8Blocks(
+  emitQ8Units(
       a, desc, distance, rows == 1 ? 2 : 1, [&](int64_t scales) { enterGroup(scales); },
-      [&](const Q8Block &b) {
-        prefetchBlock(b);
+      [&](const Q8Unit &b) {
         for (first = 0; first < kHalfLines; first += width) part(b);
       });
   for (int r = 0; r < rows; ++r)
@@ -87,13 +90,11 @@ void Emitter::enterGroup(int64_t scales) {
   }
 }
 
-void Emitter::prefetchBlock(const Q8Block &b) {
-  for (int64_t line = 0; line < f.codeBytes() / f.group * b.k; line += 64) prefetch(a, distance, g.w + (b.w + line));
-}
-
 /// 16-bit sums over the whole block: 8 pairs of at most 2*15*127 stay below 2^15.
-void Emitter::dotI4(const Q8Block &b) {
+void Emitter::dotI4(const Q8Unit &b) {
   int chunk = std::min(width, 4);
+  for (int64_t line = 0; first == 0 && line < f.codeBytes() / f.group * b.k; line += 64)
+    prefetch(a, distance, g.w + (b.w + line));
   for (int64_t half = 0; half < b.k / 4; ++half) { // low, high nibbles of a step
     if (rows == 1) a.vpbroadcastd(broadcasts[0], a.ptr[g.xk + (b.x + 4 * half)]);
     for (int from = 0; from < width; from += chunk) {
@@ -120,7 +121,9 @@ void Emitter::dotI4(const Q8Block &b) {
 }
 
 /// |code-128| times x with the sign of code-128: pairs of at most 2*128*127 stay below 2^15.
-void Emitter::dotI8(const Q8Block &b) {
+void Emitter::dotI8(const Q8Unit &b) {
+  for (int64_t line = 0; first == 0 && line < f.codeBytes() / f.group * b.k; line += 64)
+    prefetch(a, distance, g.w + (b.w + line));
   for (int64_t step = 0; step < b.k / 4; ++step) {
     for (int from = 0; from < width; from += 2) {
       for (int v = 0; v < 2; ++v) {
@@ -134,8 +137,8 @@ void Emitter::dotI8(const Q8Block &b) {
           Ymm to = accumulator(r, from + v);
           a.vpsignb(product, codes, weights[v]);
           a.vpmaddubsw(product, weights[2 + v], product);
-          a.vpmaddwd(step ? product : to, product, ones());
-          if (step) a.vpaddd(to, to, product);
+          a.vpmaddwd(product, product, ones());
+          a.vpaddd(to, to, product);
         }
       }
     }
@@ -143,7 +146,7 @@ void Emitter::dotI8(const Q8Block &b) {
 }
 
 /// accumulators: exact dot product with code - zero, as f32.
-void Emitter::toFloat(const Q8Block &b) {
+void Emitter::toFloat(const Q8Unit &b) {
   bool i4 = f.kind == WeightKind::I4;
   for (int r = 0; r < rows; ++r) {
     const Ymm &sumX = broadcasts[turn ^= 1];
@@ -152,7 +155,6 @@ void Emitter::toFloat(const Q8Block &b) {
     if (!i4 && f.hasMinimum()) a.vpslld(sumX, sumX, 7);          // -(-128 * sum)
     for (int v = 0; v < width; ++v) {
       Ymm to = accumulator(r, v);
-      if (i4) a.vpmaddwd(to, to, ones());
       if (f.offset == Offset::ZeroPoint) {
         a.vpmaddwd(product, sumX, zeroAt(first + v));
         a.vpsubd(to, to, product);
@@ -172,7 +174,7 @@ void Emitter::addTo(const Ymm &value, const Ymm &factor, int row, int vector) {
   a.vmovaps(sumAt(row, first + vector), value);
 }
 
-void Emitter::scale(const Q8Block &b) {
+void Emitter::scale(const Q8Unit &b) {
   for (int v = 0; v < width; ++v) {
     loadScales(a, kIsa, f.scale, weights[v % 4], g.scales, b.scales, first + v);
     for (int r = 0; r < rows; ++r) {
@@ -184,7 +186,7 @@ void Emitter::scale(const Q8Block &b) {
   }
 }
 
-void Emitter::minima(const Q8Block &b) {
+void Emitter::minima(const Q8Unit &b) {
   for (int r = 0; r < rows; ++r) {
     const Ymm &factor = broadcasts[0];
     a.vpbroadcastd(factor, a.ptr[q8Sum(desc, b, r)]);
@@ -198,11 +200,34 @@ void Emitter::minima(const Q8Block &b) {
   }
 }
 
-void Emitter::part(const Q8Block &b) {
-  if (f.kind == WeightKind::I4)
-    dotI4(b);
-  else
-    dotI8(b);
+/// I4, after 32 k: the 16-bit sums in pairs to the integer sums of the unit.
+void Emitter::addToTotals() {
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < width; ++v) {
+      a.vpmaddwd(product, accumulator(r, v), ones());
+      a.vpaddd(product, product, totalAt(r, v));
+      a.vmovdqa(totalAt(r, v), product);
+    }
+}
+
+void Emitter::part(const Q8Unit &b) {
+  bool i4 = f.kind == WeightKind::I4, totals = i4 && b.k > kActivationBlock;
+  clear(a, product);
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < width; ++v) {
+      if (totals) a.vmovdqa(totalAt(r, v), product);
+      if (!i4) clear(a, accumulator(r, v));
+    }
+  emitQ8Pieces(a, f, b, [&](const Q8Unit &piece) {
+    i4 ? dotI4(piece) : dotI8(piece);
+    if (totals) addToTotals();
+  });
+  for (int r = 0; r < rows && i4; ++r)
+    for (int v = 0; v < width; ++v)
+      if (totals)
+        a.vmovdqa(accumulator(r, v), totalAt(r, v));
+      else
+        a.vpmaddwd(accumulator(r, v), accumulator(r, v), ones());
   toFloat(b);
   scale(b);
   if (f.hasMinimum()) minima(b);

@@ -1,5 +1,5 @@
 // I4 and I8 weights by Q8 rows with vpdpbusd (AVX-512 VNNI). Row blocks of 6: 24 integer accumulators of 16 columns.
-// Loops: panel > row block > block of 32 k > (I4: low, high nibbles of) step > row > line.
+// Loops: panel > row block > unit > (I4: low, high nibbles of) step > row > line.
 #include "codegen/kernels/matmul/Q8Loops.h"
 
 namespace llmc::matmul {
@@ -9,7 +9,7 @@ namespace {
 constexpr Isa kIsa{true};
 constexpr int kLines = 4, kRowBlock = 6;
 // Unsigned codes are what vpdpbusd multiplies; the accumulator starts at -zero * (sum of the x codes), by vpmaddwd:
-// zero fits in 16 bits, a sum of 32 codes too (|sum| <= 4064), and the high halves of `zero` are 0.
+// zero fits in 16 bits, a sum of 256 codes too (|sum| <= 32512), and the high halves of `zero` are 0.
 const Gpr g;
 
 class Emitter {
@@ -24,18 +24,18 @@ public:
 private:
   void rowBlock(int count);
   void enterGroup(int64_t scales);
-  void block(const Q8Block &b);
-  void start(const Q8Block &b);
-  void dotI4(const Q8Block &b);
-  void dotI8(const Q8Block &b);
+  void unit(const Q8Unit &b);
+  void start(const Q8Unit &b);
+  void dotI4(const Q8Unit &b);
+  void dotI8(const Q8Unit &b);
   void multiply(int firstWeight, int64_t x);
-  void scale(const Q8Block &b);
+  void scale(const Q8Unit &b);
   void addTo(const Zmm &value, const Zmm &factor, int row, int line);
 
   Zmm accumulator(int row, int line) const { return Zmm(row * kLines + line); }
   Zmm sum(int row, int line) const { return Zmm((rows + row) * kLines + line); }
   Zmm weight(int i) const { return Zmm(weights + i); }
-  static RegExp lineOf(const Q8Block &b, int64_t step, int line) { return g.w + (b.w + (step * kLines + line) * 64); }
+  static RegExp lineOf(const Q8Unit &b, int64_t step, int line) { return g.w + (b.w + (step * kLines + line) * 64); }
   Address sumAt(int row, int line) const { return a.ptr[a.rsp + (row * kLines + line) * 64]; }
   Address zeroAt(int line) const { return a.ptr[a.rsp + (kRowBlock * kLines + line) * 64]; }
 
@@ -65,8 +65,8 @@ void Emitter::rowBlock(int count) {
       else
         a.vmovaps(sumAt(r, l), Zmm(0));
   int unroll = rows == 1 ? 4 : rows == 2 ? 2 : 1;
-  emitQ8Blocks(
-      a, desc, distance, unroll, [&](int64_t scales) { enterGroup(scales); }, [&](const Q8Block &b) { block(b); });
+  emitQ8Units(
+      a, desc, distance, unroll, [&](int64_t scales) { enterGroup(scales); }, [&](const Q8Unit &b) { unit(b); });
   for (int r = 0; r < rows; ++r)
     for (int l = 0; l < kLines; ++l) {
       Zmm value = sumsInRegisters ? sum(r, l) : weight(0);
@@ -86,7 +86,7 @@ void Emitter::enterGroup(int64_t scales) {
   }
 }
 
-void Emitter::start(const Q8Block &b) {
+void Emitter::start(const Q8Unit &b) {
   for (int r = 0; r < rows; ++r) {
     if (f.hasMinimum()) {
       for (int l = 0; l < kLines; ++l) clear(a, accumulator(r, l));
@@ -114,7 +114,7 @@ void Emitter::multiply(int firstWeight, int64_t x) {
   }
 }
 
-void Emitter::dotI4(const Q8Block &b) {
+void Emitter::dotI4(const Q8Unit &b) {
   for (int64_t step = 0; step < b.k / 8; ++step) {
     auto line = [&](int l) { return a.ptr[lineOf(b, step, l)]; };
     for (int l = 0; l < kLines; ++l) prefetch(a, distance, lineOf(b, step, l));
@@ -139,7 +139,7 @@ void Emitter::dotI4(const Q8Block &b) {
   }
 }
 
-void Emitter::dotI8(const Q8Block &b) {
+void Emitter::dotI8(const Q8Unit &b) {
   for (int64_t step = 0; step < b.k / 4; ++step) {
     for (int l = 0; l < kLines; ++l) prefetch(a, distance, lineOf(b, step, l));
     for (int l = 0; l < kLines; ++l) a.vmovdqu32(weight(l), a.ptr[lineOf(b, step, l)]);
@@ -157,7 +157,7 @@ void Emitter::addTo(const Zmm &value, const Zmm &factor, int row, int line) {
   }
 }
 
-void Emitter::scale(const Q8Block &b) {
+void Emitter::scale(const Q8Unit &b) {
   for (int l = 0; l < kLines; ++l) loadScales(a, kIsa, f.scale, weight(l), g.scales, b.scales, l);
   for (int r = 0; r < rows; ++r)
     for (int l = 0; l < kLines; ++l) {
@@ -177,12 +177,9 @@ void Emitter::scale(const Q8Block &b) {
   }
 }
 
-void Emitter::block(const Q8Block &b) {
+void Emitter::unit(const Q8Unit &b) {
   start(b);
-  if (f.kind == WeightKind::I4)
-    dotI4(b);
-  else
-    dotI8(b);
+  emitQ8Pieces(a, f, b, [&](const Q8Unit &piece) { f.kind == WeightKind::I4 ? dotI4(piece) : dotI8(piece); });
   scale(b);
 }
 } // namespace

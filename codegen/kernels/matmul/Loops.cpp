@@ -164,6 +164,18 @@ int unrollOf(int64_t count, int most) {
   return unroll;
 }
 
+void sumLanes(Assembler &a, int rows, const RegExp &to) {
+  for (int first = 0; first < rows; first += 4) { // four rows in one register
+    auto row = [&](int i) { return Ymm(std::min(first + i, rows - 1)); };
+    a.vhaddps(Ymm(6), row(0), row(1));
+    a.vhaddps(Ymm(7), row(2), row(3));
+    a.vhaddps(Ymm(6), Ymm(6), Ymm(7));
+    a.vextractf128(Xmm(7), Ymm(6), 1);
+    a.vaddps(Xmm(6), Xmm(6), Xmm(7));
+    a.vmovups(a.ptr[to + first * 4], Xmm(6));
+  }
+}
+
 void loadScales(Assembler &a, Isa isa, ScaleType type, const Xmm &to, const Reg64 &base, int64_t offset, int vector) {
   int64_t size = type == ScaleType::F32 ? 4 : 2;
   Address from = a.ptr[base + (offset + vector * isa.lanes() * size)];

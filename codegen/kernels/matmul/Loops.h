@@ -41,7 +41,7 @@ struct Gpr {
 /// Only row counts that desc.minRows..maxRows can lead to are emitted. With an epilogue (Epilogue.h) g.y is a tile of
 /// the stack, and code of `isa` finishes the row block behind body: no vector register lives on to the next body.
 void emitPanels(Assembler &a, const MatmulDesc &desc, int rowBlock, int stackBytes, llvm::function_ref<void(int)> body,
-                Isa isa = {false});
+                Isa isa);
 
 /// y[row][vector] = sum (+ bias) (+ y), for vector number `vector` of the panel. Overwrites `sum`. With an epilogue:
 /// the sum to the tile.
@@ -58,6 +58,10 @@ void repeat(Assembler &a, const Xbyak::Reg64 &counter, int64_t count, llvm::func
 
 /// The largest divisor of count that is at most `most`: how often a loop of that count is unrolled.
 int unrollOf(int64_t count, int most);
+
+/// The sums of the 8 lanes of ymm0, ymm1, ... (at most 6 rows) to 8 floats at `to`: neighbours, then pairs of these,
+/// then halves, so that a sum does not depend on the other rows. Uses ymm6 and ymm7.
+void sumLanes(Assembler &a, int rows, const Xbyak::RegExp &to);
 
 /// f32 of vector number `vector` of the 64 scales at `scales` + offset, of the minima behind them; the zero points
 /// behind them as i32.
@@ -86,5 +90,7 @@ llvm::Expected<Code> emitIntF32Avx512(const MatmulDesc &desc, const Target &targ
 llvm::Expected<Code> emitIntF32Avx2(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitFloatAvx512(const MatmulDesc &desc, const Target &target); // F32, F16, BF16 by F32 rows
 llvm::Expected<Code> emitFloatAvx2(const MatmulDesc &desc, const Target &target);
+llvm::Expected<Code> emitIntRows16(const MatmulDesc &desc, const Target &target);   // I4, I8 by BF16 (pair), F16 rows
+llvm::Expected<Code> emitFloatRows16(const MatmulDesc &desc, const Target &target); // BF16 by BF16 (pair), F16 by F16
 
 } // namespace llmc::matmul

@@ -9,6 +9,9 @@ namespace llmc {
 /// code = round to nearest even of x * (127/m), sum of the codes of the block; with blocks of 32 of each half, too. A
 /// block whose 127/m is not finite (m below about 3.7e-37, or 0) has codes and scale 0. x is finite.
 void quantiseRowQ8(const float *x, int64_t k, int64_t block, void *out);
+/// Its blocks from column `first` to `end`, both multiples of the block; x[0] is column `first`, nothing is read behind
+/// column k.
+void quantiseBlocksQ8(const float *x, int64_t first, int64_t end, int64_t k, int64_t block, void *out);
 
 /// Parts of a Q8 row. Half sums are there with blocks of 32.
 struct Q8Row {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace llmc {
 namespace {
@@ -76,26 +77,6 @@ float sumOf(const MatmulDesc &desc, const WeightFormat &f, const Column &w, cons
   return f.isInteger() ? integerByF32(f, w, decoded.data()) : floatByF32(w, decoded.data());
 }
 
-/// Whole blocks from `column` on of a Q8 row; what lies past its columns is 0. Values are finite.
-void quantiseBlocks(const MatmulDesc &desc, char *row, int64_t column, int64_t count, const float *x) {
-  int64_t block = desc.y.block, columns = matmul::outputColumns(desc);
-  for (int64_t first = 0; first < count; first += block) {
-    int64_t index = (column + first) / block, valid = std::clamp<int64_t>(columns - column - first, 0, block);
-    float largest = 0;
-    for (int64_t i = 0; i < valid; ++i) largest = std::max(largest, std::fabs(x[first + i]));
-    float inverse = 127.0f / largest, scale = std::isfinite(inverse) ? largest / 127.0f : 0;
-    int32_t sum = 0, halves[2] = {0, 0};
-    for (int64_t i = 0; i < block; ++i) {
-      auto code = int8_t(i < valid && scale != 0 ? std::nearbyintf(x[first + i] * inverse) : 0);
-      row[column + first + i] = code;
-      sum += code, halves[i / 16 % 2] += code;
-    }
-    memcpy(row + q8ScaleOffset(columns, block) + index * 4, &scale, 4);
-    memcpy(row + q8SumOffset(columns, block) + index * 4, &sum, 4);
-    if (block == 32) memcpy(row + q8HalfSumOffset(columns) + index * 8, halves, 8);
-  }
-}
-
 /// From the sums of one panel, of row `row`, to y.
 void finishPanel(const MatmulDesc &desc, const llmc_matmul_args &args, int64_t row, int64_t panel, float *sums) {
   char *y = reinterpret_cast<char *>(args.y) + row * desc.yStride;
@@ -112,12 +93,9 @@ void finishPanel(const MatmulDesc &desc, const llmc_matmul_args &args, int64_t r
     memcpy(values, sums, made * 4);
     return;
   }
-  quantiseBlocks(desc, y, column, made, sums);
-  int64_t end = roundUp(matmul::outputColumns(desc), made);
-  std::vector<float> zeros(kPanel);
-  if (column + made == end)
-    for (int64_t c = end; c < q8PaddedK(matmul::outputColumns(desc), desc.y.block); c += desc.y.block)
-      quantiseBlocks(desc, y, c, desc.y.block, zeros.data());
+  int64_t columns = matmul::outputColumns(desc), block = desc.y.block;
+  bool last = column + made >= columns;
+  quantiseBlocksQ8(sums, column, last ? q8PaddedK(columns, block) : column + made, columns, block, y);
 }
 
 } // namespace
@@ -130,10 +108,8 @@ void referenceMatmul(const MatmulDesc &desc, const llmc_matmul_args *args) {
     for (int64_t column = 0; column < kPanel; ++column) {
       for (int64_t k = 0; k < desc.k; ++k) w[k] = unpackElement(desc.w, desc.k, args->w, panel * kPanel + column, k);
       if (requantises(desc)) w = requantised(desc.w, w);
-      for (int64_t row = 0; row < args->rows; ++row) {
-        const char *x = static_cast<const char *>(args->x) + row * desc.xStride;
-        sums[row * kPanel + column] = sumOf(desc, f, w, x);
-      }
+      for (int64_t row = 0; row < args->rows; ++row)
+        sums[row * kPanel + column] = sumOf(desc, f, w, static_cast<const char *>(args->x) + row * desc.xStride);
     }
     for (int64_t row = 0; row < args->rows; ++row) finishPanel(desc, *args, row, panel, &sums[row * kPanel]);
   }

@@ -1,7 +1,7 @@
 // The rows of the matmul family: which weights, activations and row counts each serves, on which ISA, at what cost.
 #include "codegen/kernels/matmul/Amx.h"
 #include "codegen/kernels/matmul/Epilogue.h"
-#include "codegen/kernels/matmul/Loops.h"
+#include "codegen/kernels/matmul/Q8Loops.h"
 #include "codegen/portable/Portable.h"
 #include <algorithm>
 #include <array>
@@ -11,6 +11,12 @@ namespace {
 using namespace matmul;
 constexpr WeightKind I4 = WeightKind::I4, I8 = WeightKind::I8, F16 = WeightKind::F16, BF16 = WeightKind::BF16;
 constexpr RowFormat F32 = RowFormat::F32, Q8 = RowFormat::Q8;
+constexpr RowFormat bf16(WeightKind order) { return {RowFormat::Kind::BF16, 0, order}; }
+constexpr RowFormat bf16Pair(WeightKind order) { return {RowFormat::Kind::BF16Pair, 0, order}; }
+constexpr RowFormat f16(WeightKind order) { return {RowFormat::Kind::F16, 0, order}; }
+constexpr RowFormat kBf16I4 = bf16(I4), kBf16I8 = bf16(I8), kBf16Natural = bf16(BF16), kPairI4 = bf16Pair(I4),
+                    kPairI8 = bf16Pair(I8), kPairNatural = bf16Pair(BF16), kF16I4 = f16(I4), kF16I8 = f16(I8),
+                    kF16Natural = f16(F16);
 
 /// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7 and more.
 enum class Rows : uint8_t { One, Small, Large };
@@ -42,9 +48,7 @@ Refusal refuseGroup(const MatmulDesc &d) {
     return "group size (" + number(d.w.group) + ") is neither 16 nor a multiple of 32";
   if (d.w.group > 256 && d.w.group != d.k)
     return "group size (" + number(d.w.group) + ") is above 256 and not k (" + number(d.k) + ")";
-  if (d.x == Q8 && d.w.paddedK(d.k) > q8PaddedK(d.k)) // possible for groups that do not divide 256
-    return "the last group of " + number(d.w.group) + " ends past the q8 row, which holds k (" + number(d.k) +
-           ") rounded up to " + number(q8PaddedK(d.k));
+  if (d.x.isQ8()) return refuseUnits(d);
   return std::nullopt;
 }
 
@@ -52,7 +56,10 @@ template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDe
   static constexpr const char *kinds[] = {"4-bit", "8-bit", "f16", "bf16", "f32"};
   if (d.w.kind != kind)
     return std::string("weights are ") + kinds[unsigned(d.w.kind)] + ", expected " + kinds[unsigned(kind)];
-  if (d.x != x) return "activations are " + d.x.name() + ", expected " + x.name();
+  if (d.x.kind != x.kind) return "activations are " + d.x.name() + ", expected " + (x.isQ8() ? "q8" : x.name());
+  if (d.x.is16Bit() && d.x.order != x.order)
+    return std::string("activations are in the order of ") + kinds[unsigned(d.x.order)] + " weights, expected " +
+           kinds[unsigned(x.order)];
   if (d.requantise) return std::string("requantised weights, expected exact group scales");
   if (Refusal reason = refuseEpilogue(d)) return reason;
   if (Refusal reason = refuseRows(d, rows)) return reason;
@@ -78,11 +85,30 @@ template <RowFormat x, bool avx512, Rows rows> double cost(const MatmulDesc &d, 
   return seconds * (avx512 ? 1.0 : 1.05) * (1 + 0.01 * double(rows));
 }
 
+/// The same for 16-bit rows. vdpbf16ps: the conversions of I8, and the two products of a pair, take as much again.
+/// vfmadd231ph: twice as many lanes as f32, of whose time widening takes a third.
+template <WeightKind kind, RowFormat x, Rows rows> double cost16(const MatmulDesc &d, const Target &t) {
+  double rate = t.bf16PerSecond * (kind == I8 ? 0.7 : 0.85);
+  if (x.kind == RowFormat::Kind::BF16Pair) rate /= 2;
+  if (x.kind == RowFormat::Kind::F16) rate = 2 * t.fmaPerSecond * 0.65;
+  double multiply = double(d.minRows) * double(roundUp(d.n, kPanel)) * double(d.k) / rate;
+  return std::max(double(d.w.bytes(d.n, d.k)) / t.bytesPerSecond, multiply) * (1 + 0.01 * double(rows));
+}
+
 using Emit = llvm::Expected<Code> (*)(const MatmulDesc &, const Target &);
 
 template <WeightKind kind, RowFormat x, Rows rows, bool avx512>
 constexpr Kernel<MatmulDesc> row(const char *name, Features needs, Emit emit) {
   return {.name = name, .needs = needs, .refuse = refuse<kind, x, rows>, .cost = cost<x, avx512, rows>, .emit = emit};
+}
+
+template <WeightKind kind, RowFormat x, Rows rows> constexpr Kernel<MatmulDesc> row16(const char *name, Emit emit) {
+  constexpr Feature feature = x.kind == RowFormat::Kind::F16 ? Feature::Avx512fp16 : Feature::Avx512bf16;
+  return {.name = name,
+          .needs = kAvx512 | Features{feature},
+          .refuse = refuse<kind, x, rows>,
+          .cost = cost16<kind, x, rows>,
+          .emit = emit};
 }
 
 template <WeightKind kind, RowFormat::Kind x>
@@ -146,6 +172,42 @@ constexpr Kernel<MatmulDesc> kRows[] = {
   row<BF16, F32, Rows::One, false>("matmul_wbf16a32_m1_avx2", kAvx2, emitFloatAvx2),
   row<BF16, F32, Rows::Small, false>("matmul_wbf16a32_small_avx2", kAvx2, emitFloatAvx2),
   row<BF16, F32, Rows::Large, false>("matmul_wbf16a32_large_avx2", kAvx2, emitFloatAvx2),
+
+  row16<I4, kBf16I4, Rows::One>("matmul_w4a16_m1_avx512bf16", emitIntRows16),
+  row16<I4, kBf16I4, Rows::Small>("matmul_w4a16_small_avx512bf16", emitIntRows16),
+  row16<I4, kBf16I4, Rows::Large>("matmul_w4a16_large_avx512bf16", emitIntRows16),
+
+  row16<I8, kBf16I8, Rows::One>("matmul_w8a16_m1_avx512bf16", emitIntRows16),
+  row16<I8, kBf16I8, Rows::Small>("matmul_w8a16_small_avx512bf16", emitIntRows16),
+  row16<I8, kBf16I8, Rows::Large>("matmul_w8a16_large_avx512bf16", emitIntRows16),
+
+  row16<BF16, kBf16Natural, Rows::One>("matmul_wbf16a16_m1_avx512bf16", emitFloatRows16),
+  row16<BF16, kBf16Natural, Rows::Small>("matmul_wbf16a16_small_avx512bf16", emitFloatRows16),
+  row16<BF16, kBf16Natural, Rows::Large>("matmul_wbf16a16_large_avx512bf16", emitFloatRows16),
+
+  row16<I4, kPairI4, Rows::One>("matmul_w4a16x2_m1_avx512bf16", emitIntRows16),
+  row16<I4, kPairI4, Rows::Small>("matmul_w4a16x2_small_avx512bf16", emitIntRows16),
+  row16<I4, kPairI4, Rows::Large>("matmul_w4a16x2_large_avx512bf16", emitIntRows16),
+
+  row16<I8, kPairI8, Rows::One>("matmul_w8a16x2_m1_avx512bf16", emitIntRows16),
+  row16<I8, kPairI8, Rows::Small>("matmul_w8a16x2_small_avx512bf16", emitIntRows16),
+  row16<I8, kPairI8, Rows::Large>("matmul_w8a16x2_large_avx512bf16", emitIntRows16),
+
+  row16<BF16, kPairNatural, Rows::One>("matmul_wbf16a16x2_m1_avx512bf16", emitFloatRows16),
+  row16<BF16, kPairNatural, Rows::Small>("matmul_wbf16a16x2_small_avx512bf16", emitFloatRows16),
+  row16<BF16, kPairNatural, Rows::Large>("matmul_wbf16a16x2_large_avx512bf16", emitFloatRows16),
+
+  row16<I4, kF16I4, Rows::One>("matmul_w4a16_m1_avx512fp16", emitIntRows16),
+  row16<I4, kF16I4, Rows::Small>("matmul_w4a16_small_avx512fp16", emitIntRows16),
+  row16<I4, kF16I4, Rows::Large>("matmul_w4a16_large_avx512fp16", emitIntRows16),
+
+  row16<I8, kF16I8, Rows::One>("matmul_w8a16_m1_avx512fp16", emitIntRows16),
+  row16<I8, kF16I8, Rows::Small>("matmul_w8a16_small_avx512fp16", emitIntRows16),
+  row16<I8, kF16I8, Rows::Large>("matmul_w8a16_large_avx512fp16", emitIntRows16),
+
+  row16<F16, kF16Natural, Rows::One>("matmul_wf16a16_m1_avx512fp16", emitFloatRows16),
+  row16<F16, kF16Natural, Rows::Small>("matmul_wf16a16_small_avx512fp16", emitFloatRows16),
+  row16<F16, kF16Natural, Rows::Large>("matmul_wf16a16_large_avx512fp16", emitFloatRows16),
 
   amx<I4, RowFormat::Kind::Q8>("matmul_w4a8_amxint8", kAmxInt8, emitAmxInt8),
   amx<I8, RowFormat::Kind::Q8>("matmul_w8a8_amxint8", kAmxInt8, emitAmxInt8),

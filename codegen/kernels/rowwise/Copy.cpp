@@ -6,15 +6,15 @@
 
 namespace llmc {
 
-llvm::Expected<Code> emitQuantize(const RowwiseDesc &d, bool avx512) {
+llvm::Expected<Code> emitQuantize(const RowwiseDesc &d, bool avx512, bool bf16) {
   return assemble([&](Assembler &a) {
-    Row row(a, d, avx512);
+    Row row(a, d, avx512, bf16);
     row.rows([&] {
       row.chunks([&](int n) {
         for (int i = 0; i < row.vectors(); ++i) row.load(i, a.rsi, i, n);
         row.write(n);
       });
-      row.padQ8();
+      row.finish();
     });
   });
 }

@@ -4,9 +4,10 @@
 
 namespace llmc {
 
-llvm::Expected<Code> emitRmsNorm(const RowwiseDesc &d, bool avx512);
-llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512);
-llvm::Expected<Code> emitQuantize(const RowwiseDesc &d, bool avx512);
+/// `bf16`: AVX512-BF16 is there.
+llvm::Expected<Code> emitRmsNorm(const RowwiseDesc &d, bool avx512, bool bf16);
+llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512, bool bf16);
+llvm::Expected<Code> emitQuantize(const RowwiseDesc &d, bool avx512, bool bf16);
 llvm::Expected<Code> emitAdd(const RowwiseDesc &d, bool avx512);
 llvm::Expected<Code> emitGatherRows(const RowwiseDesc &d, bool avx512);
 

@@ -8,5 +8,6 @@ target_sources(llmc_codegen PRIVATE
   kernels/rowwise/Reference.cpp
   kernels/rowwise/RmsNorm.cpp
   kernels/rowwise/Row.cpp
+  kernels/rowwise/Row16.cpp
   kernels/rowwise/Table.cpp
 )

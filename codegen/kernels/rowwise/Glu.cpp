@@ -4,10 +4,10 @@
 
 namespace llmc {
 
-llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512) {
+llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512, bool bf16) {
   constexpr int kUp = 12; // 15 is the tail mask
   return assemble([&](Assembler &a) {
-    Row row(a, d, avx512);
+    Row row(a, d, avx512, bf16);
     row.rows([&] {
       row.chunks([&](int n) {
         for (int i = 0; i < row.vectors(); ++i) {
@@ -19,7 +19,7 @@ llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512) {
         }
         row.write(n);
       });
-      row.padQ8();
+      row.finish();
     });
   });
 }

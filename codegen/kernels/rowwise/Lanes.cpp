@@ -53,6 +53,15 @@ void Lanes::storeHalf(const RegExp &to, int v, int n) {
   a.vcvtps2ph(a.ptr[to], n == count ? reg(v) : ymm(v), kNearestEven);
 }
 
+void Lanes::clear(const RegExp &to, int64_t bytes, int t) {
+  if (bytes <= 0) return;
+  zero(t);
+  int64_t at = 0;
+  for (; bytes - at >= 32; at += 32) a.vmovups(a.ptr[to + at], ymm(t));
+  for (; bytes - at >= 8; at += 8) a.vmovq(a.ptr[to + at], xmm(t));
+  if (at < bytes) a.vmovd(a.ptr[to + at], xmm(t));
+}
+
 template <typename Op> void Lanes::reduce(int v, int t, Op op) {
   if (avx512) {
     a.vextractf64x4(ymm(t), Zmm(v), 1);

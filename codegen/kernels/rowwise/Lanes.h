@@ -33,6 +33,8 @@ public:
   void loadHalf(int v, const Xbyak::RegExp &from, int n);
   void storeHalf(const Xbyak::RegExp &to, int v, int n);
   void zero(int v) { a.vxorps(xmm(v), xmm(v), xmm(v)); }
+  /// Zeroes so many bytes of memory, a multiple of 4.
+  void clear(const Xbyak::RegExp &to, int64_t bytes, int t);
 
   /// Lane 0 of v := the sum (maximum) over all lanes. maxBits compares as signed integers.
   void sum(int v, int t);

@@ -1,6 +1,7 @@
 #include "codegen/kernels/rowwise/Reference.h"
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Rows16.h"
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -19,6 +20,7 @@ char *outputRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row
 void writeRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, const std::vector<float> &values) {
   char *y = outputRow(d, args, row);
   if (d.out.isQ8()) return quantiseRowQ8(values.data(), d.columns, d.out.block, y);
+  if (d.out.is16Bit()) return toRow16(d.out, values.data(), d.columns, y);
   memcpy(y, values.data(), d.columns * sizeof(float));
 }
 
@@ -37,8 +39,9 @@ void glu(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::
   writeRow(d, args, row, values);
 }
 
-void quantize(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
-  quantiseRowQ8(inputRow(d, args.x, row), d.columns, d.out.block, outputRow(d, args, row));
+void quantize(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  memcpy(values.data(), inputRow(d, args.x, row), d.columns * sizeof(float));
+  writeRow(d, args, row, values);
 }
 
 void add(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {

@@ -5,9 +5,9 @@ namespace llmc {
 
 /// y = w * (x * inverse), inverse = 1 / sqrt(mean(x^2) + epsilon). One pass for the sum (an accumulator per vector of a
 /// chunk, added in a tree), one to write. The row is in L1 by the second.
-llvm::Expected<Code> emitRmsNorm(const RowwiseDesc &d, bool avx512) {
+llvm::Expected<Code> emitRmsNorm(const RowwiseDesc &d, bool avx512, bool bf16) {
   return assemble([&](Assembler &a) {
-    Row row(a, d, avx512);
+    Row row(a, d, avx512, bf16);
     Lanes &v = row.v;
     const int vectors = row.vectors(), inverse = 14, x = 8;
     row.rows([&] {
@@ -37,7 +37,7 @@ llvm::Expected<Code> emitRmsNorm(const RowwiseDesc &d, bool avx512) {
         }
         row.write(n);
       });
-      row.padQ8();
+      row.finish();
     });
   });
 }
