@@ -58,13 +58,13 @@ private:
     return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127 + 2 * weightError()};
   }
 
+  /// Tiles of 16 bits round their weights.
+  double weightError() const { return d.x.is16Bit() && d.w.isInteger() ? 0x1p-8 : 0; }
   void convertRow(const float *row, char *out) const {
     if (d.x == RowFormat::F32) memcpy(out, row, size_t(d.k * 4));
     if (d.x.isQ8()) quantiseRowQ8(row, d.k, d.x.block, out);
     if (d.x.is16Bit()) toRow16(d.x, row, d.k, out);
   }
-  /// Tiles of 16 bits round their weights.
-  double weightError() const { return d.x.is16Bit() && d.w.isInteger() ? 0x1p-8 : 0; }
   static constexpr int64_t kUncachedBytes = int64_t(512) << 20;
   int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
   llmc_matmul_args arguments(int64_t copy) const {
