@@ -111,7 +111,19 @@ struct MatmulDesc {
   bool operator==(const MatmulDesc &) const = default;
 };
 
-enum class RowwiseOp : uint8_t { RmsNorm, Glu, Quantize, Add, Embed, GatherRows, RopeTable };
+enum class RowwiseOp : uint8_t {
+  RmsNorm,
+  Glu,
+  Quantize,
+  Add,
+  Embed,
+  GatherRows,
+  RopeTable,
+  LayerNorm,
+  Activate,
+  TopK,
+  MergeTopK
+};
 /// Rotary tables. Formula: angle = position * inv_freq[i]. Dynamic: NTK base by the sequence's length (FAMILIES.md).
 /// Table: row `position` of a stored [positions][dim] table, cosines then sines.
 enum class RopeKind : uint8_t { Formula, Dynamic, Table };
@@ -122,15 +134,21 @@ struct RowwiseDesc {
   int64_t columns = 0;                      // of the output; for RopeTable: rope_dim
   RowFormat out = RowFormat::F32;           // RmsNorm, Glu, Quantize may write Q8
   int64_t xStride = 0, yStride = 0;         // bytes
-  float epsilon = 0;                        // RmsNorm
-  Activation activation = Activation::None; // Glu: y = activation(x[:, 0:columns]) * x[:, columns:2*columns]
+  float epsilon = 0;                        // RmsNorm, LayerNorm
+  bool bias = false;                        // LayerNorm
+  Activation activation = Activation::None; // Activate; Glu: y = activation(x[:, 0:columns]) * x[:, columns:2*columns]
   WeightFormat w;                           // Embed: format of the packed table
   float scale = 1;                          // Embed: y = scale * row; RopeTable: attention factor of cosines and sines
   RopeKind rope = RopeKind::Formula;
   float ropeBase = 0, ropeFactor = 1; // Dynamic
   int64_t ropeMaxPositions = 0;       // Dynamic: original positions; Table: rows of the table
+  int64_t k = 1;                      // TopK, MergeTopK: how many
+  int64_t parts = 1;                  // TopK: runs of columns that are searched apart, each a unit
   bool operator==(const RowwiseDesc &) const = default;
 };
+
+/// TopK: columns of a part; the last ones may have fewer, or none.
+constexpr int64_t topKPartColumns(int64_t columns, int64_t parts) { return roundUp((columns + parts - 1) / parts, 64); }
 
 /// Rows per unit of the attention kernel for many rows (prefill).
 inline constexpr int64_t kPrefillRowBlock = 8;

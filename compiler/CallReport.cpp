@@ -28,6 +28,8 @@ struct OpName {
   }
 };
 
+constexpr StringLiteral kEmbedding = "embed_tokens";
+
 /// Names of the weights that went into each packed one, from @pack.
 std::map<std::string, SmallVector<OpName>> packedNames(ModuleOp module) {
   std::map<std::string, SmallVector<OpName>> names;
@@ -70,6 +72,7 @@ private:
     CallRow row;
     OpName name = nameOf(call);
     if (name.layer) row.layers = {*name.layer}, layerOf[call.getY()] = *name.layer;
+    if (call.getLogitRows() && name.rest == kEmbedding) name.rest = "lm_head (tied to " + name.rest + ")";
     row.name = name.rest, row.logitRows = call.getLogitRows(), row.barriers = barriers;
     for (Attribute callee : call.getCallees()) row.symbols.push_back(cast<FlatSymbolRefAttr>(callee).getValue().str());
     for (Value input : call.getInputs())

@@ -24,6 +24,9 @@ using namespace mlir;
 namespace llmc {
 namespace {
 
+/// Its refusals say that a compute mode could not be had.
+constexpr llvm::StringLiteral kRowFormatsPass = "llmc-choose-row-formats";
+
 /// Collects diagnostics, so that an error of a pass reaches the caller with its place and reason.
 class DiagnosticText {
 public:
@@ -131,6 +134,9 @@ llvm::Expected<Compilation> compileModel(const std::string &path, const Options 
   llvm::Expected<std::vector<Variant>> variants = runStages(*c.model.module, options, *targets, collect);
   if (!variants) return diagnostics.explain(variants.takeError(), path);
   c.variants = std::move(*variants);
+  for (const auto &[refusal, count] : refusals.counts())
+    if (options.compute != "auto" && refusal.first == kRowFormatsPass)
+      progress.warning(path + ": --compute=" + options.compute + ": " + refusal.second);
   prepareTexts(c, path, progress);
   c.texts.metadata = metadataJson(c);
   c.texts.report = reportJson(c, refusals);

@@ -14,6 +14,8 @@ using Json = nlohmann::ordered_json;
 namespace llmc {
 namespace {
 
+constexpr StringLiteral kSelectPass = "llmc-select-kernels";
+
 struct CountingStreamer : remark::detail::MLIRRemarkStreamerBase {
   explicit CountingStreamer(std::shared_ptr<RefusalLog::Counts> log) : log(std::move(log)) {}
   void streamOptimizationRemark(const remark::detail::Remark &remark) override {
@@ -145,7 +147,7 @@ Json weightsOf(ModuleOp module) {
 
 RefusalLog::RefusalLog(MLIRContext &context) : context(context), log(std::make_shared<Counts>()) {
   remark::RemarkCategories categories;
-  categories.all = "refusal";
+  categories.missed = "refusal";
   (void)remark::enableOptimizationRemarks(context, std::make_unique<CountingStreamer>(log),
                                           std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);
 }
@@ -179,7 +181,8 @@ std::string metadataJson(const Compilation &c) {
 std::string reportJson(const Compilation &c, const RefusalLog &refusals) {
   Json refused = Json::array();
   for (const auto &[key, count] : refusals.counts())
-    refused.push_back({{"pass", key.first}, {"reason", key.second}, {"count", count}});
+    if (key.first != kSelectPass) // what a kernel refuses stands beside the one that was chosen
+      refused.push_back({{"pass", key.first}, {"reason", key.second}, {"count", count}});
   ModuleOp module = *c.model.module;
   Json kernels = Json::array(), calls = Json::array();
   for (const Variant &variant : c.variants) {

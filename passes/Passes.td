@@ -12,8 +12,8 @@ def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
     - int4: weights of linears i4, f16 scales; the output head and the embedding i8 with groups of 32, because an error
       there reaches every logit. int8: all i8. Groups of `group-size`, symmetric unless `asymmetric`.
     - auto: keep if any weight is already quantised, else int4.
-    compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, else f32:
-    narrow models are sensitive to rounded activations.
+    compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, bf16
+    for narrower ones, which are sensitive to rounded activations, and f32 without integer schemes.
     Refuses (error): a group size that is not 16, 32, 64, 128 or 256.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
@@ -83,7 +83,7 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
 def FuseNormIntoLinear : Pass<"llmc-fuse-norm-into-linear", "mlir::func::FuncOp"> {
   let summary = "norms and GLUs write the rows that their linears read";
   let description = [{
-    Needs wq.quantize_rows of llm.rms_norm, llm.glu or llm.glu_linear. Leaves them with a result of !wq.rows. A
+    Needs wq.quantize_rows of llm.rms_norm, llm.layer_norm, llm.activate, llm.glu or llm.glu_linear. Leaves them with a result of !wq.rows. A
     llm.glu_linear writes q8 rows in blocks of 32 only: what it does not write remains wq.quantize_rows, of its f32 rows.
     Refuses (remark): the f32 rows have another use.
   }];

@@ -14,6 +14,7 @@ target_sources(llmc_codegen PRIVATE
   portable/RopeTable.cpp
   portable/RowQ8.cpp
   portable/Rowwise.cpp
+  portable/TopK.cpp
   portable/Weight.cpp
 )
 target_link_libraries(llmc_codegen PUBLIC MLIR)

@@ -119,6 +119,11 @@ void KernelBuilder::storeLanes(Var value, Var pointer, int64_t valid) {
                               alignment(type));
 }
 
+Var KernelBuilder::keepLanes(Var value, int64_t valid) {
+  int64_t count = cast<VectorType>(value.value.getType()).getNumElements();
+  return valid == count ? value : select(var(firstLanes(b, valid, count)), value, 0.0);
+}
+
 Var KernelBuilder::stack(int64_t bytes) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&function.getBody().front());
@@ -234,6 +239,7 @@ Var KernelBuilder::maximum(Var x) {
   auto kind = isFloat(x) ? vector::CombiningKind::MAXNUMF : vector::CombiningKind::MAXSI;
   return var(vector::ReductionOp::create(b, kind, x.value));
 }
+Var KernelBuilder::any(Var x) { return var(vector::ReductionOp::create(b, vector::CombiningKind::OR, x.value)); }
 Var KernelBuilder::every(Var x, int64_t first, int64_t step) {
   llvm::SmallVector<int64_t> lanes;
   for (int64_t i = first; i < cast<VectorType>(x.value.getType()).getNumElements(); i += step) lanes.push_back(i);

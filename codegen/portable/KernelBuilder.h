@@ -79,6 +79,8 @@ public:
   /// `count` lanes of which the first `valid` are read, the others 0; of a vector, the first `valid` are written.
   Var loadLanes(mlir::Type element, Var pointer, int64_t valid, int64_t count = kLanes);
   void storeLanes(Var value, Var pointer, int64_t valid);
+  /// The first `valid` lanes, 0 in the others.
+  Var keepLanes(Var value, int64_t valid);
   /// `bytes` of stack for the whole function, 64-byte aligned.
   Var stack(int64_t bytes);
 
@@ -96,6 +98,7 @@ public:
   Var extendF16(Var x), truncateF16(Var x); // arith.extf and truncf: only if hasF16
   Var asInt(Var x), asFloat(Var x);         // the same 32 bits
   Var sum(Var vector), maximum(Var vector); // integers: signed
+  Var any(Var conditions);                  // of a vector of i1
   /// Lanes first, first+step, ...
   Var every(Var vector, int64_t first, int64_t step);
   Var interleave(Var even, Var odd);

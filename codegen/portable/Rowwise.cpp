@@ -26,6 +26,29 @@ void rmsNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   });
 }
 
+void layerNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  Var total = b.columns(d.columns, kLanes, {b.splat(0)}, [&](Var column, int64_t valid, Vars sum) {
+    return Vars{sum[0] + loadF32(b, row.x, column, valid)};
+  })[0];
+  Var mean = b.sum(total) / double(d.columns);
+  Var squares = b.columns(d.columns, kLanes, {b.splat(0)}, [&](Var column, int64_t valid, Vars sum) {
+    Var centred = b.keepLanes(loadF32(b, row.x, column, valid) - mean, valid);
+    return Vars{b.fma(centred, centred, sum[0])};
+  })[0];
+  Var variance = b.sum(squares) / double(d.columns);
+  Var inverse = b.constant(b.f32(), 1) / b.sqrt(variance + double(d.epsilon));
+  storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) {
+    Var y = (loadF32(b, row.x, column, valid) - mean) * inverse, w = loadF32(b, row.w, column, valid);
+    return b.keepLanes(d.bias ? b.fma(w, y, loadF32(b, row.b, column, valid)) : w * y, valid);
+  });
+}
+
+void activateRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) {
+    return activate(b, d.activation, loadF32(b, row.x, column, valid)); // of 0: 0
+  });
+}
+
 void glu(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   Var up = row.x + d.columns * 4;
   storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) {
@@ -52,8 +75,8 @@ void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
 }
 
 /// One row per op, in the order of RowwiseOp.
-constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &,
-                          const RowwiseRow &) = {rmsNorm, glu, quantize, add, embedRow, gatherRows, ropeTableRow};
+constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &, const RowwiseRow &) = {
+    rmsNorm, glu, quantize, add, embedRow, gatherRows, ropeTableRow, layerNorm, activateRow, topKPart, mergeTopKRow};
 
 llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   KernelBuilder b(target);
@@ -61,9 +84,11 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   auto field = [&](mlir::Type type, size_t offset) { return b.load(type, args + int64_t(offset)); };
   Var batch = field(b.ptr(), offsetof(llmc_rowwise_args, batch)), x = field(b.ptr(), offsetof(llmc_rowwise_args, x));
   Var w = field(b.ptr(), offsetof(llmc_rowwise_args, w)), y = field(b.ptr(), offsetof(llmc_rowwise_args, y));
+  Var third = field(b.ptr(), offsetof(llmc_rowwise_args, b));
   b.loop(field(b.i64(), offsetof(llmc_rowwise_args, begin)), field(b.i64(), offsetof(llmc_rowwise_args, end)), 1,
          [&](Var index) {
-           RowwiseRow row = {index, batch, x, x + index * d.xStride, w, y + index * d.yStride};
+           Var number = d.op == RowwiseOp::TopK ? index / d.parts : index;
+           RowwiseRow row = {index, batch, x, x + number * d.xStride, w, third, y + number * d.yStride};
            kRows[size_t(d.op)](d, b, row);
          });
   return b.finish();
@@ -75,6 +100,8 @@ Refusal refuse(const RowwiseDesc &d, const Target &) {
   bool moves = d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable;
   if (d.out != RowFormat::F32 && moves)
     return "found " + d.out.name() + " output of an embedding or a rope table, expected f32";
+  if (d.k < 1 || d.parts < 1)
+    return std::string("found no parts or nothing to find, expected k and parts of 1 or more");
   if (d.op == RowwiseOp::Quantize && d.out == RowFormat::F32)
     return std::string("quantize: found f32 output, expected another format");
   if (d.out.is16Bit() && d.out.order == WeightKind::F32)

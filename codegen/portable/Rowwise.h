@@ -4,12 +4,12 @@
 
 namespace llmc::portable {
 
-/// One row of a rowwise kernel.
+/// One row of a rowwise kernel, or one of the parts of a row.
 struct RowwiseRow {
-  Var index;     // of the row
+  Var index;     // of the unit
   Var batch;     // struct llmc_batch
   Var firstX, x; // row 0 and this row of x
-  Var w;         // as in the arguments
+  Var w, b;      // as in the arguments
   Var y;         // this row
 };
 
@@ -17,5 +17,9 @@ struct RowwiseRow {
 void embedRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
 /// y[i] = scale * cos(position * f[i]), y[C/2 + i] = scale * sin(position * f[i]).
 void ropeTableRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
+
+/// The k largest of one part of a row; the k largest of the results of its parts.
+void topKPart(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
+void mergeTopKRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
 
 } // namespace llmc::portable

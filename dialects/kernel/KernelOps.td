@@ -43,7 +43,8 @@ def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
                     OptionalParameter<"::llmc::wq::SchemeAttr">:$w, DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$scale,
                     DefaultValuedParameter<"int64_t", "0">:$dynamic_max,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$dynamic_base,
-                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor);
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor,
+                    DefaultValuedParameter<"bool", "false">:$bias);
 }
 def Kernel_AttentionAttr : Kernel_Descriptor<"Attention", "attention"> {
   let parameters = (ins "int64_t":$heads, "int64_t":$kv_heads, "int64_t":$head_dim, "int64_t":$kv_bits, "::llmc::F32":$scale,

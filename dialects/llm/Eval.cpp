@@ -117,6 +117,11 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       })
       .Case<RmsNormOp>(
           [&](auto op) { return rmsNorm(tensor(op.getX()), tensor(op.getWeight()), op.getEpsilon().convertToFloat()); })
+      .Case<LayerNormOp>([&](auto op) {
+        return layerNorm(tensor(op.getX()), tensor(op.getWeight()), optionalTensor(op.getBias()),
+                         op.getEpsilon().convertToFloat());
+      })
+      .Case<ActivateOp>([&](auto op) { return activateRows(tensor(op.getX()), op.getActivation()); })
       .Case<RopeTableOp>([&](auto op) {
         return ropeTable(indices(op.getPositions()), tensor(op.getInvFreq()).data, op.getRope(), length);
       })

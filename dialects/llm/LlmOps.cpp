@@ -127,11 +127,26 @@ LogicalResult LinearOp::verify() {
   return success();
 }
 
-LogicalResult RmsNormOp::verify() {
+template <typename Op> static LogicalResult verifyNorm(Op op) {
+  if (tensor(op.getX()).getShape() != tensor(op.getY()).getShape()) return op.emitOpError("changes the shape");
+  auto w = tensor(op.getWeight());
+  if (w.getRank() != 1 || w.getDimSize(0) != columns(op.getX()))
+    return op.emitOpError("expects a weight of the row's width");
+  if (!(op.getEpsilon().convertToFloat() > 0)) return op.emitOpError("expects epsilon > 0");
+  return success();
+}
+
+LogicalResult RmsNormOp::verify() { return verifyNorm(*this); }
+
+LogicalResult LayerNormOp::verify() {
+  if (failed(verifyNorm(*this))) return failure();
+  if (getBias() && getBias().getType() != getWeight().getType())
+    return emitOpError("expects a bias of the weight's type");
+  return success();
+}
+
+LogicalResult ActivateOp::verify() {
   if (tensor(getX()).getShape() != tensor(getY()).getShape()) return emitOpError("changes the shape");
-  if (tensor(getWeight()).getRank() != 1 || tensor(getWeight()).getDimSize(0) != columns(getX()))
-    return emitOpError("expects a weight of the row's width");
-  if (!(getEpsilon().convertToFloat() > 0)) return emitOpError("expects epsilon > 0");
   return success();
 }
 

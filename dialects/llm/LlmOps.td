@@ -109,6 +109,18 @@ def Llm_RmsNormOp : Llm_Op<"rms_norm", [Pure]> {
   let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight) `->` type($y)";
   let hasVerifier = 1;
 }
+def Llm_LayerNormOp : Llm_Op<"layer_norm", [Pure]> {
+  let summary = "normalisation of each row to mean 0 and variance 1, then scaled and shifted";
+  let description = [{ x, y: [M, hidden]; weight, bias: [hidden]; epsilon > 0, added to the variance.
+      y[t,h] = weight[h] * (x[t,h] - m[t]) / sqrt(mean_h((x[t,h] - m[t])^2) + epsilon) + bias[h], m[t] = mean_h(x[t,h]),
+      the means in f32. y may be !wq.rows. arXiv 1607.06450. }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, Optional<AnyRankedTensor>:$bias, F32Attr:$epsilon);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = [{
+    $x `,` $weight (`bias` $bias^ `:` type($bias))? attr-dict `:` type($x) `,` type($weight) `->` type($y)
+  }];
+  let hasVerifier = 1;
+}
 def Llm_RopeOp : Llm_Op<"rope", [Pure, AllTypesMatch<["x", "y"]>]> {
   let summary = "rotary position embedding of each head";
   let description = "x, y: [M, heads*D] f32; positions: [M] i32; the first rope.dim channels of each head rotate.";
@@ -167,6 +179,14 @@ def Llm_Activation : I32EnumAttr<"Activation", "activation function", [
   let cppNamespace = "::llmc::llm"; let genSpecializedAttr = 0;
 }
 def Llm_ActivationAttr : EnumAttr<Llm_Dialect, Llm_Activation, "activation"> { let assemblyFormat = "`<` $value `>`"; }
+def Llm_ActivateOp : Llm_Op<"activate", [Pure]> {
+  let summary = "y = activation(x), element by element";
+  let description = "x: [M, I] f32; y: [M, I] f32 or !wq.rows.";
+  let arguments = (ins AnyRankedTensor:$x, Llm_ActivationAttr:$activation);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($y)";
+  let hasVerifier = 1;
+}
 def Llm_GatedMulOp : Llm_Op<"gated_mul", [Pure, AllTypesMatch<["gate", "up", "y"]>]> {
   let summary = "y = activation(gate) * up";
   let description = "gate, up, y: [M, I] f32. silu(x) = x / (1 + exp(-x)). arXiv 2002.05202.";

@@ -15,7 +15,7 @@ struct WriteQuantizedRows : OpRewritePattern<wq::QuantizeRowsOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(wq::QuantizeRowsOp op, PatternRewriter &rewriter) const override {
     Operation *producer = op.getX().getDefiningOp();
-    if (!isa_and_present<llm::RmsNormOp, llm::GluOp>(producer)) return failure();
+    if (!isa_and_present<llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp, llm::GluOp>(producer)) return failure();
     if (!producer->hasOneUse()) return rewriter.notifyMatchFailure(op, "the f32 rows have another use");
     rewriter.setInsertionPoint(producer);
     Operation *quantised = rewriter.clone(*producer);

@@ -29,6 +29,7 @@ int64_t fieldOf(kernel::Family family, StringRef role) {
     return llvm::StringSwitch<int64_t>(role)
         .Case("x", offsetof(llmc_rowwise_args, x))
         .Case("w", offsetof(llmc_rowwise_args, w))
+        .Case("b", offsetof(llmc_rowwise_args, b))
         .Default(-1);
   case kernel::Family::KvAppend:
     return llvm::StringSwitch<int64_t>(role)

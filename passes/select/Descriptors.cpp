@@ -4,8 +4,8 @@
 
 namespace llmc {
 
-static constexpr const char *kRowwiseNames[] = {"RmsNorm", "Glu",        "Quantize", "Add",
-                                                "Embed",   "GatherRows", "RopeTable"};
+static constexpr const char *kRowwiseNames[] = {"RmsNorm",   "Glu",       "Quantize", "Add",  "Embed",    "GatherRows",
+                                                "RopeTable", "LayerNorm", "Activate", "TopK", "MergeTopK"};
 
 llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 
@@ -27,7 +27,7 @@ RowwiseDesc toDesc(kernel::RowwiseAttr a, int64_t maxRows) {
   d.op = RowwiseOp(name - std::begin(kRowwiseNames));
   d.columns = a.getColumns(), d.out = toRowFormat(maxRows <= LLMC_FEW_ROWS ? a.getOutFew() : a.getOutMany());
   d.xStride = a.getXStride(), d.yStride = d.out == RowFormat::F32 ? a.getYStride() : rowStride(d.out, d.columns);
-  d.epsilon = a.getEpsilon(), d.activation = Activation(a.getActivation());
+  d.epsilon = a.getEpsilon(), d.bias = a.getBias(), d.activation = Activation(a.getActivation());
   if (a.getW()) d.w = toWeightFormat(a.getW());
   d.scale = a.getScale();
   if (a.getDynamicMax()) d.rope = RopeKind::Dynamic;

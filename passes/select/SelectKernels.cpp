@@ -76,9 +76,9 @@ private:
 
   LogicalResult lower(Operation *op) {
     return TypeSwitch<Operation *, LogicalResult>(op)
-        .Case<llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::GluOp, llm::AddOp, llm::SelectRowsOp,
-              wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp, llm::AttentionKvOp, llm::ConcatColumnsOp>(
-            [&](auto typed) { return lowerOp(typed); })
+        .Case<llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp, llm::GluOp, llm::AddOp,
+              llm::SelectRowsOp, wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp, llm::AttentionKvOp,
+              llm::ConcatColumnsOp>([&](auto typed) { return lowerOp(typed); })
         .Case<wq::GetPackedOp, func::ReturnOp, kernel::CallOp, kernel::AllocOp>([](auto) { return success(); })
         .Default([](Operation *other) { return other->emitError("no kernel computes ") << other->getName(); });
   }
@@ -90,6 +90,7 @@ private:
     int64_t activation = 0;
     wq::SchemeAttr w;
     llm::RopeAttr rope;
+    bool bias = false;
   };
 
   LogicalResult rowwise(Operation *op, Rowwise r, SmallVector<Value> inputs, SmallVector<StringRef> roles,
@@ -100,7 +101,7 @@ private:
     auto attr = kernel::RowwiseAttr::get(
         &getContext(), rowwiseOpName(r.op), type.getDimSize(1), fewOf(type), manyOf(type), xStride, strideOf(type),
         r.epsilon, r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
-        dynamic ? r.rope.getDynamicBase() : F32(0), dynamic ? r.rope.getDynamicFactor() : F32(1));
+        dynamic ? r.rope.getDynamicBase() : F32(0), dynamic ? r.rope.getDynamicFactor() : F32(1), r.bias);
     FailureOr<ArrayAttr> callees = pick->rowwise(op->getLoc(), attr);
     if (failed(callees)) return failure();
     replace(op, call(op->getLoc(), type, inputs, roles, *callees, kernel::Partition::Rows, 1, logitRows));
@@ -118,6 +119,18 @@ private:
   LogicalResult lowerOp(llm::RmsNormOp op) {
     return rowwise(op, {.op = RowwiseOp::RmsNorm, .epsilon = op.getEpsilon().convertToFloat()},
                    {op.getX(), op.getWeight()}, {"x", "w"}, onLogitRows(op.getX()));
+  }
+  LogicalResult lowerOp(llm::LayerNormOp op) {
+    SmallVector<Value> inputs = {op.getX(), op.getWeight()};
+    SmallVector<StringRef> roles = {"x", "w"};
+    if (op.getBias()) inputs.push_back(op.getBias()), roles.push_back("b");
+    Rowwise norm = {
+        .op = RowwiseOp::LayerNorm, .epsilon = op.getEpsilon().convertToFloat(), .bias = bool(op.getBias())};
+    return rowwise(op, norm, inputs, roles, onLogitRows(op.getX()));
+  }
+  LogicalResult lowerOp(llm::ActivateOp op) {
+    return rowwise(op, {.op = RowwiseOp::Activate, .activation = int64_t(op.getActivation())}, {op.getX()}, {"x"},
+                   onLogitRows(op.getX()));
   }
   LogicalResult lowerOp(llm::GluOp op) {
     return rowwise(op, {.op = RowwiseOp::Glu, .activation = int64_t(op.getActivation())}, {op.getX()}, {"x"},
@@ -142,7 +155,7 @@ private:
     int64_t columns = wanted.getDimSize(1);
     auto attr = kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(RowwiseOp::Quantize), columns, manyOf(wanted),
                                          manyOf(wanted), rowStride(RowFormat::F32, roundUp(columns, kPanel)),
-                                         strideOf(wanted), F32(0), 0, {}, F32(1), 0, F32(0), F32(1));
+                                         strideOf(wanted), F32(0), 0, {}, F32(1), 0, F32(0), F32(1), false);
     FailureOr<ArrayAttr> callees = pick->rowwise(op.getLoc(), attr);
     if (failed(callees)) return failure();
     kernel::CallOp many = call(op.getLoc(), wanted, {op.getX()}, {"x"}, *callees, kernel::Partition::Rows, 1, false);

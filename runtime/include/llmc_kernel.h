@@ -75,13 +75,15 @@ struct llmc_panels {
   void *claimed;                /* this call's part of llmc_batch.claims */
 };
 
-/* Rowwise kernels. unit: a row. The meaning of x, w and y is the op's (codegen/kernels/rowwise/README.md). */
+/* Rowwise kernels. unit: a row, or where the op says so a part of one. The meaning of x, w, b and y is the op's
+ * (codegen/kernels/rowwise/README.md). */
 struct llmc_rowwise_args {
   int64_t begin, end;
   const struct llmc_batch *batch;
   const void *x; /* main input */
   const void *w; /* weight, table or second input; null where the op has none */
   void *y;       /* output; may equal x where the op's document allows it */
+  const void *b; /* bias or third input; not read where the op has none */
 };
 
 /* KV append: rotates q in place and k on its way into the cache, stores k and v. unit: a row. */

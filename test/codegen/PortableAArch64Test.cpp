@@ -49,8 +49,11 @@ std::vector<std::pair<std::string, std::string>> allKernels(const Target &target
       d.activation = a, add(kPortableRowwise, d, "glu");
     }
     add(kPortableRowwise, rowwise(RowwiseOp::RmsNorm, x), "rms_norm");
+    add(kPortableRowwise, rowwise(RowwiseOp::LayerNorm, x), "layer_norm");
+    add(kPortableRowwise, rowwise(RowwiseOp::Activate, x), "activate");
   }
-  for (RowwiseOp op : {RowwiseOp::Add, RowwiseOp::GatherRows, RowwiseOp::RopeTable})
+  for (RowwiseOp op :
+       {RowwiseOp::Add, RowwiseOp::GatherRows, RowwiseOp::RopeTable, RowwiseOp::TopK, RowwiseOp::MergeTopK})
     add(kPortableRowwise, rowwise(op), "rowwise");
   for (RopeKind kind : {RopeKind::Dynamic, RopeKind::Table}) {
     RowwiseDesc d = rowwise(RowwiseOp::RopeTable);

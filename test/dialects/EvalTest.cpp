@@ -107,6 +107,22 @@ TEST_F(Eval, NormAndActivations) {
              2e-5f);
 }
 
+TEST_F(Eval, LayerNormAndActivate) {
+  load("llm.weight @e : tensor<1x4xf32> [" + floats({1, 3, 5, 7}) + "]\nllm.weight @n : tensor<4xf32> [" +
+           floats({1, 2, 1, 1}) + "]\nllm.weight @b : tensor<4xf32> [" + floats({0, 0, 10, 0}) + "]",
+       R"(%e = llm.get_weight @e : tensor<1x4xf32>
+          %n = llm.get_weight @n : tensor<4xf32>
+          %b = llm.get_weight @b : tensor<4xf32>
+          %x = llm.embed %t, %e : tensor<1x4xf32> -> tensor<?x4xf32>
+          %l = llm.layer_norm %x, %n bias %b : tensor<4xf32> {epsilon = 4.0 : f32} : tensor<?x4xf32>, tensor<4xf32> -> tensor<?x4xf32>
+          %m = llm.layer_norm %x, %n {epsilon = 4.0 : f32} : tensor<?x4xf32>, tensor<4xf32> -> tensor<?x4xf32>
+          %a = llm.activate %m {activation = #llm.activation<relu>} : tensor<?x4xf32> -> tensor<?x4xf32>
+          %y = llm.concat_columns %l, %a : tensor<?x4xf32>, tensor<?x4xf32> -> tensor<?x8xf32>)",
+       "tensor<?x8xf32>");
+  // Mean 4, variance 5: the deviations -3 -1 1 3 are divided by 3.
+  expectNear(step({0}, {0}), {-1, -2 / 3.0f, 10 + 1 / 3.0f, 1, 0, 0, 1 / 3.0f, 1});
+}
+
 TEST_F(Eval, RopeHalfAndInterleaved) {
   for (bool interleaved : {false, true}) {
     std::string rope =

@@ -11,6 +11,7 @@ from tool import BIN, BUILD, EXACT, compile_model, llmc, run, scratch
 LLVM = "/usr/lib/llvm-22/bin"
 DRIVER = BIN / "llmc_runtime_driver"  # test/runtime/driver.c: dlopen and llmc.h, nothing else
 STEPS = BIN / "llmc_steps"
+ALLOCATIONS = BIN / "llmc_allocations"
 SAMPLE = "gguf-llama-q4_0"  # integer weights, a tokenizer and a chat template
 KINDS = (SAMPLE, "gguf-llama-q4_k_m", "gguf-llama-f16", "llama-gqa-tied", "genai-llama-int4-b32-asym-acc4")
 
@@ -119,6 +120,15 @@ def steps_agree(cases):
                         assert done.returncode == 0, done.stderr.strip()
 
 
+def steps_allocate_nothing(cases):
+    """Whatever kernels a model uses: its steps and the sampler call no function that gets memory."""
+    for kind in KINDS:
+        for options in (EXACT, ("--compute=int8", "--kv-type=f16"), ("--target=x86-64-v2",)):
+            with cases.case(f"{kind} {options[-1]}: no allocation in any step"), scratch() as folder:
+                done = run(ALLOCATIONS, compile_model(fixture(kind).model, folder / "m.so", *options))
+                assert done.returncode == 0, done.stderr.strip()
+
+
 def overflow_is_an_error(cases):
     golden = fixture(SAMPLE)
     with cases.case("a prompt longer than the context"), scratch() as folder:
@@ -172,6 +182,7 @@ def main():
     several_targets(cases)
     wrong_cpu_refused(cases)
     steps_agree(cases)
+    steps_allocate_nothing(cases)
     overflow_is_an_error(cases)
     cases.finish()
 

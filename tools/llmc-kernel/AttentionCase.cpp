@@ -13,9 +13,10 @@ constexpr int64_t kHeadDim = 64;
 /// One sequence whose last `rows` tokens are the step, with its pages in order.
 class CachedCase : public Case {
 protected:
-  CachedCase(const AttentionDesc &d, const Shape &shape)
-      : d(d), rows(shape.rows), length(std::max(shape.k, shape.rows)), qkv(rows * d.qkvStride),
-        rope(rows * std::max<int64_t>(d.ropeStride, 64)), cache(pageCount() * d.pageBytes), positions(rows),
+  CachedCase(const AttentionDesc &d, const Shape &shape, bool forTiming)
+      : d(d), rows(shape.rows), length(std::max(shape.k, shape.rows)),
+        copies(copiesOf(pageCount() * d.pageBytes, forTiming)), qkv(rows * d.qkvStride),
+        rope(rows * std::max<int64_t>(d.ropeStride, 64)), cache(copies * pageCount() * d.pageBytes), positions(rows),
         sequences(rows, 0), lengths{int32_t(length)}, pages(pageCount()), table(pages.data()) {
     std::iota(positions.begin(), positions.end(), int32_t(length - rows));
     std::iota(pages.begin(), pages.end(), 0);
@@ -28,24 +29,27 @@ protected:
         rope.as<float>(r * d.ropeStride)[d.ropeDim / 2 + i] = std::sin(angle);
       }
     std::normal_distribution<float> normal;
-    for (int64_t i = 0; i < cache.size / elementBytes(); ++i)
+    for (int64_t i = 0; i < pageCount() * d.pageBytes / elementBytes(); ++i)
       if (d.kv == KvType::F32)
         cache.as<float>()[i] = normal(random);
       else
         cache.as<uint16_t>()[i] = f32ToF16(normal(random));
+    for (int64_t i = 1; i < copies; ++i)
+      std::copy_n(cache.as(), pageCount() * d.pageBytes, cache.as(i * pageCount() * d.pageBytes));
   }
-  llmc_batch batch(const Buffer &pool) const {
+  /// On the copy of the cache that the turn's number says.
+  llmc_batch batch(const Buffer &pool, Turn turn = {}) const {
     llmc_batch b = {};
     b.rows = b.capacity = rows;
     b.positions = positions.data(), b.sequences = sequences.data(), b.lengths = lengths.data();
-    b.page_tables = &table, b.pages = pool.as();
+    b.page_tables = &table, b.pages = pool.as(turn.number % copies * pageCount() * d.pageBytes);
     return b;
   }
   int64_t pageCount() const { return (length + LLMC_PAGE_POSITIONS - 1) / LLMC_PAGE_POSITIONS; }
   int64_t elementBytes() const { return d.kv == KvType::F32 ? 4 : 2; }
 
   const AttentionDesc d;
-  const int64_t rows, length;
+  const int64_t rows, length, copies;
   Buffer qkv, rope, cache;
 
 private:
@@ -55,17 +59,18 @@ private:
 
 class AttentionCase : public CachedCase {
 public:
-  AttentionCase(const AttentionDesc &d, const Shape &shape) : CachedCase(d, shape), y(rows * d.yStride) {}
+  AttentionCase(const AttentionDesc &d, const Shape &shape, bool forTiming)
+      : CachedCase(d, shape, forTiming), y(rows * d.yStride) {}
   Deviation check(llmc_kernel_fn kernel) override {
-    run(kernel);
+    run(kernel, {});
     Buffer expected(rows * d.yStride);
     llmc_batch b = batch(cache);
     referenceAttention(d, {0, units(), &b, qkv.as<float>(), expected.as<float>(), 0});
     return {distance(y, expected, rows, d.yStride, d.heads * d.headDim), 1e-5}; // of values of size 1
   }
-  void run(llmc_kernel_fn kernel) override {
-    llmc_batch b = batch(cache);
-    llmc_attention_args args = {0, units(), &b, qkv.as<float>(), y.as<float>(), 0};
+  void run(llmc_kernel_fn kernel, Turn turn) override {
+    llmc_batch b = batch(cache, turn);
+    llmc_attention_args args = {turn.begin(units()), turn.end(units()), &b, qkv.as<float>(), y.as<float>(), 0};
     kernel(&args);
   }
   double bytes() const override { return 2.0 * double(length * d.kvHeads * d.headDim * elementBytes()); }
@@ -82,7 +87,7 @@ private:
 class KvAppendCase : public CachedCase {
 public:
   KvAppendCase(const KvAppendDesc &d, const Shape &shape)
-      : CachedCase(d, shape), descriptor(d), queries(qkv.size), pool(cache.size) {}
+      : CachedCase(d, shape, /*forTiming=*/false), descriptor(d), queries(qkv.size), pool(cache.size) {}
   Deviation check(llmc_kernel_fn kernel) override {
     std::copy_n(qkv.as(), qkv.size, queries.as());
     std::copy_n(cache.as(), cache.size, pool.as());
@@ -95,13 +100,14 @@ public:
       worst = std::max(worst, std::fabs(cell(cache, i) - cell(pool, i)));
     return {worst, d.kv == KvType::F32 ? 1e-6 : 4e-3}; // a rounding of f16 at size 4
   }
-  void run(llmc_kernel_fn kernel) override {
+  void run(llmc_kernel_fn kernel, Turn turn) override {
     llmc_batch b = batch(cache);
-    llmc_kv_append_args args = {0, rows, &b, qkv.as<float>(), rope.as<float>(), 0};
+    llmc_kv_append_args args = {turn.begin(rows), turn.end(rows), &b, qkv.as<float>(), rope.as<float>(), 0};
     kernel(&args);
   }
   double bytes() const override { return double(rows * (d.heads + 2 * d.kvHeads) * d.headDim * 4); }
   double operations() const override { return 0; }
+  bool readsMemory() const override { return false; }
 
 private:
   double cell(const Buffer &buffer, int64_t i) const {
@@ -143,8 +149,8 @@ template <> std::vector<KvAppendDesc> descriptors<KvAppendDesc>(const Shape &sha
   return all;
 }
 
-std::unique_ptr<Case> makeCase(const AttentionDesc &desc, const Shape &shape, bool) {
-  return std::make_unique<AttentionCase>(desc, shape);
+std::unique_ptr<Case> makeCase(const AttentionDesc &desc, const Shape &shape, bool forTiming) {
+  return std::make_unique<AttentionCase>(desc, shape, forTiming);
 }
 std::unique_ptr<Case> makeCase(const KvAppendDesc &desc, const Shape &shape, bool) {
   return std::make_unique<KvAppendCase>(desc, shape);

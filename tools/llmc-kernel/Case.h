@@ -24,17 +24,33 @@ struct Deviation {
   bool ok() const { return found <= allowed; } // false for NaN
 };
 
+/// Which part of the units one thread takes, and which of the copies of the operands: runs with one number after the
+/// other find weights and cache in memory, not in a cache, and activations that they have not seen in the run before.
+struct Turn {
+  int64_t thread = 0, threads = 1, number = 0;
+
+  int64_t begin(int64_t units) const { return units * thread / threads; }
+  int64_t end(int64_t units) const { return units * (thread + 1) / threads; }
+};
+
 class Case {
 public:
   virtual ~Case() = default;
-  /// Runs the kernel once on all units and compares what it wrote.
+  /// Runs the kernel and compares what it wrote. A large case for timing compares a part that takes about a second.
   virtual Deviation check(llmc_kernel_fn kernel) = 0;
-  /// Runs the kernel once on all units. Operands that a step reads from memory are not in a cache.
-  virtual void run(llmc_kernel_fn kernel) = 0;
-  /// Of one run: bytes that are read from memory, and arithmetic operations (a multiply-add is two; 0: not counted).
+  /// Runs the kernel on the turn's part of the units.
+  virtual void run(llmc_kernel_fn kernel, Turn turn = {}) = 0;
+  /// Of one run by all threads: bytes that are read from memory, and arithmetic operations (a multiply-add is two; 0:
+  /// not counted).
   virtual double bytes() const = 0;
   virtual double operations() const = 0;
+  /// Whether its operands come from memory in a step; the others' are in a cache.
+  virtual bool readsMemory() const { return true; }
 };
+
+/// Operands that are read from memory are there as often as it takes to fill this.
+inline constexpr int64_t kUncachedBytes = int64_t(5) << 28; // 1.25 GiB
+constexpr int64_t copiesOf(int64_t bytes, bool forTiming) { return forTiming ? kUncachedBytes / bytes + 1 : 1; }
 
 /// Descriptors of a family for a shape: all types and ops, of which a row of the catalogue accepts some.
 template <typename Desc> std::vector<Desc> descriptors(const Shape &shape);

@@ -3,6 +3,17 @@
 namespace llmc::tool {
 namespace {
 
+probe::Kind kindOf(const MatmulDesc &desc, llvm::StringRef) {
+  if (desc.x.isQ8() && desc.w.isInteger()) return probe::Kind::Int8;
+  return desc.x.is16Bit() ? probe::Kind::Half : probe::Kind::F32;
+}
+/// The other families name what they multiply: attention_f32_avx512.
+template <typename Desc> probe::Kind kindOf(const Desc &, llvm::StringRef name) {
+  llvm::StringRef type = name.split('_').second.split('_').first;
+  if (type.contains("f16")) return probe::Kind::Half;
+  return type.contains("8") ? probe::Kind::Int8 : probe::Kind::F32;
+}
+
 template <typename Desc> void addFamily(const char *family, std::vector<Row> &rows) {
   for (const Kernel<Desc> &kernel : kernelTable<Desc>()) {
     auto accepted = [&kernel](const Shape &shape, const Target &target, std::vector<std::string> *refused) {
@@ -12,7 +23,8 @@ template <typename Desc> void addFamily(const char *family, std::vector<Row> &ro
           if (refused) refused->push_back(describe(desc) + ": " + *reason);
           continue;
         }
-        all.push_back({describe(desc), [&kernel, desc, target] { return kernel.emit(desc, target); },
+        all.push_back({describe(desc), kindOf(desc, kernel.name),
+                       [&kernel, desc, target] { return kernel.emit(desc, target); },
                        [desc, shape](bool forTiming) { return tool::makeCase(desc, shape, forTiming); }});
       }
       return all;

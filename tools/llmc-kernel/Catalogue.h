@@ -1,6 +1,7 @@
 // The rows of all families, without their types: what llmc-kernel does with any of them.
 #pragma once
 #include "tools/llmc-kernel/Case.h"
+#include "tools/probe/Peaks.h"
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@ namespace llmc::tool {
 /// A descriptor that a row accepts, with what is done to it.
 struct Accepted {
   std::string what;
+  probe::Kind kind; // of its products
   std::function<llvm::Expected<Code>()> emit;
   std::function<std::unique_ptr<Case>(bool forTiming)> makeCase;
 };

@@ -4,6 +4,7 @@
 
 namespace llmc::tool {
 
+cli::Command addBench(CLI::App &tool);
 cli::Command addMakeModel(CLI::App &tool);
 cli::Command addProbe(CLI::App &tool);
 

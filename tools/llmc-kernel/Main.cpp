@@ -1,14 +1,10 @@
 // llmc-kernel: lists, checks, times and disassembles single kernels of the catalogue.
 #include "codegen/portable/Executable.h"
 #include "compiler/NativeTarget.h"
-#include "tools/llmc-kernel/Catalogue.h"
 #include "tools/llmc-kernel/Check.h"
 #include "tools/llmc-kernel/Commands.h"
 #include "tools/llmc-kernel/Disassemble.h"
-#include "tools/llmc/Bandwidth.h"
-#include "tools/llmc/Progress.h"
-#include "tools/llmc/Usage.h"
-#include "tools/probe/Peaks.h"
+#include "tools/llmc-kernel/ShapeOptions.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
@@ -47,13 +43,6 @@ int list(const std::string &targetName, bool json) {
   return 0;
 }
 
-/// The richest target that runs here, with what the system grants this process: it is asked for tiles.
-llvm::Expected<Target> usableTarget() {
-  llvm::Expected<Target> host = resolveTarget("native");
-  if (host) host->features = host->features - (host->features - probe::usableFeatures());
-  return host;
-}
-
 int check(const std::vector<std::string> &names) {
   llvm::Expected<Target> host = usableTarget();
   if (!host) return cli::fail(host.takeError());
@@ -73,96 +62,16 @@ int check(const std::vector<std::string> &names) {
   return failures ? cli::kFailure : 0;
 }
 
-std::vector<std::string> kernelNames() {
-  std::vector<std::string> names;
-  for (const Row &row : catalogue()) names.push_back(row.name);
-  return names;
-}
-
-/// A shape on the command line, and the descriptor that the row makes of it.
-struct ShapeOptions {
-  std::string name, target = "native", offset = "none", scale = "f16", only;
-  Shape shape;
-
-  void add(CLI::App &app) {
-    auto number = [&](const char *option, int64_t &value, const char *help) {
-      cli::restrict(app.add_option(option, value, help), cli::atLeast(1, "N"))->capture_default_str();
-    };
-    cli::restrict(app.add_option("NAME", name, "a row of llmc-kernel list"), cli::oneOf(kernelNames()).description(""))
-        ->required();
-    number("--n", shape.n, "matmul: outputs; rowwise: columns; attention: heads x 64");
-    number("--k", shape.k, "matmul: inputs; embed: rows of the table; attention: positions in the cache");
-    number("--rows", shape.rows, "tokens of the step");
-    number("--group-size", shape.group, "of integer weights");
-    auto word = [&](const char *option, std::string &value, const char *help, std::vector<std::string> values) {
-      cli::restrict(app.add_option(option, value, help), cli::oneOf(std::move(values)))->capture_default_str();
-    };
-    word("--scale", scale, "of integer weights", {"f16", "bf16", "f32"});
-    word("--offset", offset, "of integer weights", {"none", "zero-point", "min-f16", "min-f32"});
-    app.add_option("--op", only, "the first descriptor whose description starts with this: rms_norm, embed, ...");
-  }
-
-  llvm::Expected<Accepted> resolve(const Target &on) {
-    shape.scale = scale == "f16" ? ScaleType::F16 : scale == "bf16" ? ScaleType::BF16 : ScaleType::F32;
-    shape.offset = offset == "none"         ? Offset::None
-                   : offset == "zero-point" ? Offset::ZeroPoint
-                   : offset == "min-f16"    ? Offset::MinF16
-                                            : Offset::MinF32;
-    llvm::Expected<Row> row = findRow(name);
-    if (!row) return row.takeError();
-    std::vector<std::string> refused;
-    for (Accepted &one : row->accepted(shape, on, &refused))
-      if (llvm::StringRef(one.what).starts_with(only)) return one;
-    std::sort(refused.begin(), refused.end());
-    refused.erase(std::unique(refused.begin(), refused.end()), refused.end());
-    return llvm::createStringError(name + ": accepts nothing of this shape: " + llvm::join(refused, "; "));
-  }
-};
-
-llvm::Error bench(ShapeOptions &options) {
-  llvm::Expected<Target> host = usableTarget();
-  if (!host) return host.takeError();
-  auto accepted = options.resolve(*host);
-  if (!accepted) return accepted.takeError();
-  auto code = accepted->emit();
-  if (!code) return code.takeError();
-  auto kernel = Executable::create(*code, *host);
-  if (!kernel) return kernel.takeError();
-  std::unique_ptr<Case> operands = accepted->makeCase(/*forTiming=*/true);
-  cli::ReadProbe probe;
-  if (!probe) return llvm::createStringError("bandwidth probe: found no memory for 512 MB");
-  operands->run((*kernel)->function); // page faults
-  // Probe and kernel by turns: both see the same neighbours.
-  double best = INFINITY, roof = 0;
-  constexpr int kRounds = 7;
-  constexpr double kRoundSeconds = 0.1;
-  for (int round = 0; round < kRounds; ++round) {
-    roof = std::max(roof, probe.measure(1, 1));
-    int64_t runs = 0;
-    double start = cli::now(), seconds;
-    do operands->run((*kernel)->function), ++runs;
-    while ((seconds = cli::now() - start) < kRoundSeconds);
-    best = std::min(best, seconds / double(runs));
-  }
-  llvm::outs() << options.name << ": " << accepted->what << ", " << options.shape.rows << " rows, 1 thread of "
-               << host->name << "\n";
-  llvm::outs() << llvm::format("%.2f us, %.2f GB/s (memory reads %.2f GB/s: %.0f %%)", best * 1e6,
-                               operands->bytes() / best / 1e9, roof / 1e9, 100 * operands->bytes() / best / roof);
-  if (operands->operations() > 0) llvm::outs() << llvm::format(", %.1f GOP/s", operands->operations() / best / 1e9);
-  llvm::outs() << "\n";
-  return llvm::Error::success();
-}
-
 llvm::Error disasm(ShapeOptions &options) {
   llvm::Expected<Target> target = resolveTarget(options.target);
   if (!target) return target.takeError();
-  auto accepted = options.resolve(*target);
-  if (!accepted) return accepted.takeError();
-  auto code = accepted->emit();
+  auto chosen = options.resolve(*target);
+  if (!chosen) return chosen.takeError();
+  auto code = chosen->accepted.emit();
   if (!code) return code.takeError();
   auto text = disassemble(*code, *target);
   if (!text) return text.takeError();
-  llvm::outs() << "; " << options.name << ": " << accepted->what << ", " << target->name << "\n" << *text;
+  llvm::outs() << "; " << options.name << ": " << chosen->accepted.what << ", " << target->name << "\n" << *text;
   return llvm::Error::success();
 }
 
@@ -193,17 +102,16 @@ Command addCheck(CLI::App &tool) {
   return {app, [=] { return check(*names); }};
 }
 
-Command addTool(CLI::App &tool, const char *name, const char *help, llvm::Error (*run)(ShapeOptions &), bool anyTarget,
-                const char *examples) {
-  CLI::App *app = tool.add_subcommand(name, help);
+Command addDisasm(CLI::App &tool) {
+  CLI::App *app = tool.add_subcommand("disasm", "print a kernel's instructions");
   auto options = std::make_shared<ShapeOptions>();
   options->add(*app);
-  if (anyTarget)
-    cli::restrict(app->add_option("--target", options->target, "CPU to emit for"),
-                  cli::oneOf(targetNames()).description("NAME"));
-  cli::addExamples(*app, examples);
+  cli::restrict(app->add_option("--target", options->target, "CPU to emit for"),
+                cli::oneOf(targetNames()).description("NAME"));
+  cli::addExamples(*app, "  llmc-kernel disasm matmul_w4a8_m1_avx2 --target haswell --n 64 --k 256\n"
+                         "  llmc-kernel disasm rowwise_any_portable --op rms_norm --target aarch64 --n 256");
   return {app, [=] {
-            llvm::Error error = run(*options);
+            llvm::Error error = disasm(*options);
             return error ? cli::fail(std::move(error)) : 0;
           }};
 }
@@ -214,17 +122,8 @@ int main(int argc, char **argv) {
   CLI::App app("llmc-kernel works with single kernels of llmc's catalogue.", "llmc-kernel");
   app.set_help_flag("-h,--help", "explain the options");
   app.require_subcommand(1);
-  const Command commands[] = {
-      addList(app),
-      addCheck(app),
-      addTool(app, "bench", "time a kernel on this CPU, against what memory gives", bench, false,
-              "  llmc-kernel bench matmul_w4a8_m1_avx512vnni --n 4096 --k 4096 --rows 1\n"
-              "Weights are read from memory: copies of 512 MB are used in turn. One thread."),
-      addTool(app, "disasm", "print a kernel's instructions", disasm, true,
-              "  llmc-kernel disasm matmul_w4a8_m1_avx2 --target haswell --n 64 --k 256\n"
-              "  llmc-kernel disasm rowwise_any_portable --op rms_norm --target aarch64 --n 256"),
-      addProbe(app),
-      addMakeModel(app)};
+  const Command commands[] = {addList(app),   addCheck(app), addBench(app),
+                              addDisasm(app), addProbe(app), addMakeModel(app)};
   return cli::parseAndRun(app, argc, argv, [&] {
     for (const Command &command : commands)
       if (command.app->parsed()) return command.run();

@@ -8,7 +8,8 @@
 namespace llmc::tool {
 namespace {
 
-constexpr const char *kOps[] = {"rms_norm", "glu", "quantize", "add", "embed", "gather_rows", "rope_table"};
+constexpr const char *kOps[] = {"rms_norm",    "glu",        "quantize",   "add",     "embed",
+                                "gather_rows", "rope_table", "layer_norm", "activate"};
 
 constexpr RowFormat kOuts[] = {RowFormat::F32,
                                RowFormat::Q8,
@@ -39,7 +40,7 @@ public:
 
   Deviation check(llmc_kernel_fn kernel) override {
     Buffer expected(rows * d.yStride);
-    llmc_rowwise_args args = arguments();
+    llmc_rowwise_args args = arguments({});
     kernel(&args);
     args.y = expected.as();
     referenceRowwise(d, args);
@@ -49,8 +50,8 @@ public:
     return {distance(y, expected, rows, d.yStride, d.columns) / scale, 1e-5};
   }
 
-  void run(llmc_kernel_fn kernel) override {
-    llmc_rowwise_args args = arguments();
+  void run(llmc_kernel_fn kernel, Turn turn) override {
+    llmc_rowwise_args args = arguments(turn);
     kernel(&args);
   }
   double bytes() const override {
@@ -58,6 +59,7 @@ public:
     return double(read + rows * rowBytes(d.out, d.columns));
   }
   double operations() const override { return 0; }
+  bool readsMemory() const override { return false; }
 
 private:
   int64_t inputColumns() const { return d.op == RowwiseOp::Glu ? 2 * d.columns : d.columns; }
@@ -65,8 +67,14 @@ private:
     if (d.op == RowwiseOp::Embed) return d.w.bytes(table, d.columns);
     return d.op == RowwiseOp::Add ? rows * d.xStride : roundUp(d.columns, 64) * 4;
   }
-  llmc_rowwise_args arguments() const {
-    return {.begin = 0, .end = rows, .batch = &batch, .x = x.as(), .w = w.as(), .y = y.as()};
+  llmc_rowwise_args arguments(Turn turn) const {
+    return {.begin = turn.begin(rows),
+            .end = turn.end(rows),
+            .batch = &batch,
+            .x = x.as(),
+            .w = w.as(),
+            .y = y.as(),
+            .b = w.as()};
   }
 
   /// A code may be one off where the f32 value before it differs in its last bit; scales as any f32 result.
@@ -118,7 +126,9 @@ template <> std::vector<RowwiseDesc> descriptors<RowwiseDesc>(const Shape &shape
       RowwiseDesc d{
           .op = RowwiseOp(op), .columns = shape.n, .out = out, .epsilon = 1e-5f, .activation = Activation::Silu};
       bool converts = d.op == RowwiseOp::Quantize,
-           mayConvert = converts || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu;
+           mayConvert = converts || d.op == RowwiseOp::RmsNorm || d.op == RowwiseOp::Glu ||
+                        d.op == RowwiseOp::LayerNorm || d.op == RowwiseOp::Activate;
+      d.bias = d.op == RowwiseOp::LayerNorm;
       if (out == RowFormat::F32 ? converts : !mayConvert) continue;
       d.xStride = rowStride(RowFormat::F32, d.op == RowwiseOp::Glu ? 2 * shape.n : shape.n);
       d.yStride = rowStride(out, shape.n);

@@ -1,14 +1,12 @@
-// llmc bench: how fast a model reads prompts and generates, and how near that is to what the memory allows.
-#include "tools/llmc/Bandwidth.h"
+// llmc bench: how fast a model reads prompts and generates, and how near that is to what this machine allows.
+#include "tools/llmc/BenchRun.h"
 #include "tools/llmc/Commands.h"
-#include "tools/llmc/Generate.h"
 #include "tools/llmc/Progress.h"
 #include "tools/llmc/Usage.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <random>
 
 namespace llmc::cli {
 namespace {
@@ -17,144 +15,123 @@ using Json = nlohmann::ordered_json;
 
 struct BenchCommand {
   std::string model;
-  int64_t prompt = 512, generate = 128, threads = 0, repetitions = 5;
+  BenchSettings settings = {.prompts = {512}, .depths = {0}, .batches = {1}, .generate = 128};
   bool json = false;
   CompileFlags flags;
 };
 
-struct Spread {
-  double median = 0, least = 0, most = 0;
-};
-
-Spread spreadOf(std::vector<double> values) {
+/// Null without values: nothing was measured.
+Json spread(std::vector<double> values) {
+  if (values.empty()) return nullptr;
   std::sort(values.begin(), values.end());
-  size_t n = values.size();
-  return {(values[(n - 1) / 2] + values[n / 2]) / 2, values.front(), values.back()};
+  return {{"median", probe::quantile(values, 0.5)}, {"min", values.front()}, {"max", values.back()}};
 }
 
-Json json(const Spread &s) { return {{"median", s.median}, {"min", s.least}, {"max", s.most}}; }
+double median(const std::vector<double> &values) { return probe::spreadOf(values).median; }
 
-/// What one run of the command measures.
-struct Measured {
-  double loadSeconds = 0;
-  std::vector<double> promptRates, generateRates, firstTokens; // tokens per second; seconds
-  uint64_t peakBytes = 0;
-  double bandwidth = 0; // bytes per second
-};
-
-/// Bytes of weights that a step of one token reads: every packed weight but tables of which it reads one row.
-llvm::Expected<int64_t> weightBytesPerToken(const Model &model) {
-  Json report = Json::parse(model.texts().report, nullptr, /*allow_exceptions=*/false);
-  auto weights = report.is_object() ? report.find("weights") : report.end();
-  if (weights == report.end() || !weights->is_array())
-    return llvm::createStringError("report: found no list of weights; compile the model again");
-  int64_t bytes = 0;
-  for (const Json &weight : *weights)
-    if (!weight.value("gathered", false)) bytes += weight.value("bytes", int64_t(0));
-  return bytes;
+Json describe(const BenchResult &r) {
+  return {{"test", r.what.prefill ? "prefill" : "decode"},
+          {"tokens", r.what.tokens},
+          {"depth", r.what.depth},
+          {"batch", r.what.batch},
+          {"tokens_per_s", spread(r.rates)},
+          {"limit", r.limit},
+          {"share_of_limit", spread(r.shares)},
+          {"bytes", r.step.bytes},
+          {"operations", r.step.allOperations()}};
 }
 
-llvm::Error timePrompt(Session &session, Sampler &sampler, llvm::ArrayRef<int32_t> prompt, Measured &out) {
-  if (llvm::Error error = session.truncate(0)) return error;
-  double start = now();
-  if (llvm::Error error = session.feed(prompt)) return error;
-  double fed = now();
-  llvm::Expected<int32_t> token = sampler.draw(session.lastLogits());
-  if (!token) return token.takeError();
-  out.promptRates.push_back(double(prompt.size()) / (fed - start));
-  out.firstTokens.push_back(now() - start);
-  return llvm::Error::success();
+/// The first result of its kind: at the first depth and, decoding, of the first batch.
+const BenchResult *first(const BenchRun &run, bool prefill) {
+  for (const BenchResult &result : run.results)
+    if (result.what.prefill == prefill) return &result;
+  return nullptr;
 }
 
-/// Tokens one by one from an empty sequence on, each with its logits, as llama-bench's "tg" does.
-llvm::Error timeGenerate(Session &session, llvm::ArrayRef<int32_t> tokens, Measured &out) {
-  if (llvm::Error error = session.truncate(0)) return error;
-  double start = now();
-  for (const int32_t &token : tokens)
-    if (llvm::Error error = session.feed(llvm::ArrayRef(token))) return error;
-  out.generateRates.push_back(double(tokens.size()) / (now() - start));
-  return llvm::Error::success();
-}
-
-llvm::Error measure(const BenchCommand &command, Session &session, Measured &out) {
-  std::mt19937 random(1);
-  auto ids = [&](int64_t count) {
-    std::vector<int32_t> tokens(count);
-    for (int32_t &token : tokens) token = int32_t(random() % uint64_t(session.model().info().vocab));
-    return tokens;
-  };
-  auto sampler = Sampler::create(session.model(), {});
-  if (!sampler) return sampler.takeError();
-  std::vector<int32_t> prompt = ids(command.prompt), generated = ids(command.generate);
-  Measured warmUp; // page faults, the clock of the CPU
-  if (llvm::Error error = timePrompt(session, **sampler, prompt, warmUp)) return error;
-  for (int64_t i = 0; i < command.repetitions; ++i) {
-    if (llvm::Error error = timePrompt(session, **sampler, prompt, out)) return error;
-    if (llvm::Error error = timeGenerate(session, generated, out)) return error;
-  }
-  out.peakBytes = peakMemory(); // before the probe takes its own
-  ReadProbe probe;
-  if (!probe) return llvm::createStringError("bandwidth probe: found no memory for 512 MB");
-  out.bandwidth = probe.measure(session.threads(), /*rounds=*/8);
-  return llvm::Error::success();
-}
-
-void printJson(const BenchCommand &command, const Session &session, const Measured &m, int64_t weightBytes) {
-  Spread generate = spreadOf(m.generateRates);
+void printJson(const BenchCommand &command, const Model &model, const BenchRun &run, double loadSeconds,
+               double weightBytes) {
+  const BenchResult *prompt = first(run, true), *decode = first(run, false);
+  double read = median(run.reads);
+  Json tests = Json::array(), peaks = Json::object();
+  for (const BenchResult &result : run.results) tests.push_back(describe(result));
+  for (size_t kind = 0; kind < probe::kKinds; ++kind)
+    if (!run.peakNames[kind].empty())
+      peaks[probe::kindName(probe::Kind(kind))] = {{"instruction", run.peakNames[kind]},
+                                                   {"operations_per_s", median(run.peaks[kind])}};
+  double rate = decode ? median(decode->rates) : 0, sequences = decode ? double(decode->what.batch) : 1;
   Json result = {{"model", command.model},
-                 {"name", session.model().text().name},
-                 {"target", session.model().info().target},
-                 {"threads", session.threads()},
-                 {"repetitions", command.repetitions},
-                 {"prompt_tokens", command.prompt},
-                 {"prompt_tokens_per_s", json(spreadOf(m.promptRates))},
-                 {"generated_tokens", command.generate},
-                 {"generated_tokens_per_s", json(generate)},
-                 {"load_ms", m.loadSeconds * 1e3},
-                 {"time_to_first_token_ms", spreadOf(m.firstTokens).median * 1e3},
-                 {"peak_rss_bytes", m.peakBytes},
-                 {"weight_bytes_per_token", weightBytes},
-                 {"read_bandwidth_bytes_per_s", m.bandwidth},
-                 {"decode_bandwidth_share", double(weightBytes) * generate.median / m.bandwidth},
-                 {"kernels", session.model().kernels()}};
+                 {"name", model.text().name},
+                 {"target", model.info().target},
+                 {"threads", run.threads},
+                 {"repetitions", command.settings.rounds},
+                 {"prompt_tokens", prompt ? Json(prompt->what.tokens) : Json()},
+                 {"prompt_tokens_per_s", prompt ? spread(prompt->rates) : Json()},
+                 {"generated_tokens", decode ? Json(decode->what.tokens) : Json()},
+                 {"generated_tokens_per_s", decode ? spread(decode->rates) : Json()},
+                 {"load_ms", loadSeconds * 1e3},
+                 {"time_to_first_token_ms", prompt ? Json(median(prompt->firstTokens) * 1e3) : Json()},
+                 {"peak_rss_bytes", run.peakBytes},
+                 {"weight_bytes_per_token", int64_t(weightBytes)},
+                 {"read_bandwidth_bytes_per_s", read > 0 ? Json(read) : Json()},
+                 {"decode_bandwidth_share", decode && read > 0 ? Json(weightBytes * rate / sequences / read) : Json()},
+                 {"peaks", peaks},
+                 {"depth_filled_by", "prefill"},
+                 {"depth_fill_s", run.fillSeconds},
+                 {"tests", tests},
+                 {"kernels", model.kernels()}};
   llvm::outs() << result.dump(1, ' ', false, Json::error_handler_t::replace) << "\n";
 }
 
-void printText(const BenchCommand &command, const Session &session, const Measured &m, int64_t weightBytes) {
-  Spread prompt = spreadOf(m.promptRates), generate = spreadOf(m.generateRates);
-  llvm::outs() << command.model << ", " << session.model().info().target << ", " << session.threads() << " threads, "
-               << command.repetitions << " repetitions\n";
-  llvm::outs() << llvm::format("prompt of %-6lld  %8.1f tokens/s  (%.1f to %.1f)\n", (long long)command.prompt,
-                               prompt.median, prompt.least, prompt.most);
-  llvm::outs() << llvm::format("generated %-6lld  %8.1f tokens/s  (%.1f to %.1f)\n", (long long)command.generate,
-                               generate.median, generate.least, generate.most);
-  llvm::outs() << llvm::format("load %.0f ms, first token of the prompt %.0f ms, peak memory %.0f MB\n",
-                               m.loadSeconds * 1e3, spreadOf(m.firstTokens).median * 1e3, double(m.peakBytes) / 1e6);
-  llvm::outs() << llvm::format("weights read per token %.1f MB, memory read %.1f GB/s: generation uses %.0f %% of it\n",
-                               double(weightBytes) / 1e6, m.bandwidth / 1e9,
-                               100 * double(weightBytes) * generate.median / m.bandwidth);
+std::string nameOf(const BenchCase &one) {
+  std::string name = (one.prefill ? "prefill " : "decode ") + std::to_string(one.tokens);
+  if (one.batch > 1) name += " x " + std::to_string(one.batch);
+  if (one.depth) name += " at " + std::to_string(one.depth);
+  return name;
 }
 
-llvm::Error benchModel(const BenchCommand &command, const Model &model, double start) {
-  int64_t wanted = std::max(command.prompt, command.generate);
-  if (wanted > model.info().max_context)
-    return llvm::createStringError("found " + std::to_string(wanted) +
-                                   " tokens, expected at most the model's context of " +
-                                   std::to_string(model.info().max_context) + "; lower --prompt or --gen");
-  auto session = Session::create(model, wanted, command.threads);
-  if (!session) return session.takeError();
-  Measured measured;
-  measured.loadSeconds = now() - start;
-  if (llvm::Error error = measure(command, **session, measured)) return error;
-  llvm::Expected<int64_t> bytes = weightBytesPerToken(model);
-  if (!bytes) return bytes.takeError();
-  command.json ? printJson(command, **session, measured, *bytes) : printText(command, **session, measured, *bytes);
+void printText(const BenchCommand &command, const Model &model, const BenchRun &run, double loadSeconds,
+               double weightBytes) {
+  llvm::outs() << command.model << ", " << model.info().target << ", " << run.threads << " threads, "
+               << command.settings.rounds << " rounds; medians\n";
+  llvm::outs() << llvm::format("%-24s %10s  %-20s %s\n", "", "tokens/s", "(least to most)", "share of the limit");
+  for (const BenchResult &r : run.results) {
+    auto [least, most] = std::minmax_element(r.rates.begin(), r.rates.end());
+    std::string range, share = "not known: the machine is too busy";
+    llvm::raw_string_ostream(range) << llvm::format("(%.1f to %.1f)", *least, *most);
+    if (!r.shares.empty()) {
+      share.clear();
+      llvm::raw_string_ostream(share) << llvm::format("%.0f %% of ", 100 * median(r.shares)) << r.limit;
+    }
+    llvm::outs() << llvm::format("%-24s %10.1f  %-20s ", nameOf(r.what).c_str(), median(r.rates), range.c_str())
+                 << share << "\n";
+  }
+  llvm::outs() << llvm::format("memory read %.1f GB/s", median(run.reads) / 1e9);
+  for (size_t kind = 0; kind < probe::kKinds; ++kind)
+    if (!run.peakNames[kind].empty())
+      llvm::outs() << llvm::format(", %s %.2f TOP/s (", probe::kindName(probe::Kind(kind)),
+                                   median(run.peaks[kind]) / 1e12)
+                   << run.peakNames[kind] << ")";
+  llvm::outs() << llvm::format("\nweights read per step %.1f MB; load %.0f ms", weightBytes / 1e6, loadSeconds * 1e3);
+  if (const BenchResult *prompt = first(run, true))
+    llvm::outs() << llvm::format(", first token of the prompt %.0f ms", median(prompt->firstTokens) * 1e3);
+  llvm::outs() << llvm::format(", peak memory %.0f MB\n", double(run.peakBytes) / 1e6);
+}
+
+llvm::Error benchModel(const BenchCommand &command, const Model &model, double loadSeconds) {
+  llvm::Expected<ModelCosts> costs = ModelCosts::parse(model.texts().report, model.info().target);
+  if (!costs) return costs.takeError();
+  llvm::Expected<BenchRun> run = runBench(model, *costs, command.settings);
+  if (!run) return run.takeError();
+  double weightBytes = 0;
+  for (const CallCost &call : costs->calls) weightBytes += double(call.count * call.weightBytes);
+  (command.json ? printJson : printText)(command, model, *run, loadSeconds, weightBytes);
   return llvm::Error::success();
 }
 
 int bench(BenchCommand &command) {
+  if (benchCases(command.settings).empty()) return failUsage("-p, -n: found 0 for both, expected tokens to measure");
   double start = now();
-  command.flags.options().threads = unsigned(command.threads);
+  command.flags.options().threads = unsigned(command.settings.threads);
   llvm::Expected<std::unique_ptr<Model>> model = nullptr;
   {
     ProgressLine line;
@@ -163,7 +140,8 @@ int bench(BenchCommand &command) {
   if (!model) return fail(model.takeError());
   if (std::string given = command.flags.given(); !(*model)->compiledHere() && !given.empty())
     return failUsage(given + ": found the compiled " + command.model + ", expected a model that is not compiled yet");
-  if (llvm::Error error = benchModel(command, **model, start)) return fail(about(command.model, std::move(error)));
+  if (llvm::Error error = benchModel(command, **model, now() - start))
+    return fail(about(command.model, std::move(error)));
   return 0;
 }
 
@@ -172,21 +150,28 @@ int bench(BenchCommand &command) {
 Command addBench(CLI::App &llmc) {
   CLI::App *app = llmc.add_subcommand("bench", "time a model: prompt and generated tokens per second");
   auto command = std::make_shared<BenchCommand>();
+  BenchSettings &settings = command->settings;
   app->add_option("MODEL", command->model, "compiled .so, Hugging Face folder, .gguf or .onnx")->required();
-  auto number = [&](const char *name, int64_t &value, const char *help, CLI::Validator check) {
-    restrict(app->add_option(name, value, help), std::move(check))->capture_default_str();
+  auto number = [&](const char *name, auto &value, const char *help, CLI::Validator check) {
+    return restrict(app->add_option(name, value, help), std::move(check))->capture_default_str();
   };
-  number("--prompt", command->prompt, "tokens of the prompt", atLeast(1, "N"));
-  number("--gen", command->generate, "tokens to generate", atLeast(1, "N"));
-  number("--threads", command->threads, "0: as many as this process may use", numberIn(0, 1024, "N"));
-  number("--repetitions", command->repetitions, "of each measurement", atLeast(1, "N"));
+  number("-p,--prompt", settings.prompts, "tokens of the prompt, in steps of 512; 0: none", atLeast(0, "N,..."))
+      ->delimiter(',');
+  number("-n,--gen", settings.generate, "tokens to generate for each sequence; 0: none", atLeast(0, "N"));
+  number("-d,--depth", settings.depths, "tokens in each sequence before the measurement", atLeast(0, "N,..."))
+      ->delimiter(',');
+  number("-b,--batch", settings.batches, "sequences that generate together", numberIn(1, 1024, "N,..."))
+      ->delimiter(',');
+  number("-t,--threads", settings.threads, "0: as many as this process may use", numberIn(0, 1024, "N"));
+  number("-r,--repetitions", settings.rounds, "rounds, each of all measurements", atLeast(1, "N"));
   app->add_flag("--json", command->json, "as JSON");
   command->flags.add(*app, /*jit=*/true);
-  addExamples(*app, "  llmc bench model.so\n"
-                    "  llmc bench model.so --threads 1 --prompt 2048 --gen 64 --json\n"
-                    "Token ids are random, the same in every run; each repetition starts from an empty sequence.\n"
-                    "The share of memory bandwidth compares weight bytes per token with this machine's read rate,\n"
-                    "measured in the same run with as many threads over 512 MB.");
+  addExamples(*app,
+              "  llmc bench model.so\n"
+              "  llmc bench model.so -p 512,2048 -n 64 -d 0,2048 -b 1,4,16 -t 2 --json\n"
+              "Token ids are random, the same in every run. A depth is filled by real prefill, once. The limit is\n"
+              "memory or arithmetic, whichever takes longer for the bytes that a step has to read and the\n"
+              "operations that it has to do; both are probed in the same round with as many threads.");
   return {app, [command] { return bench(*command); }};
 }
 

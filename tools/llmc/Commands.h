@@ -17,6 +17,7 @@ struct Command {
 Command addCompile(CLI::App &llmc);
 Command addRun(CLI::App &llmc);
 Command addBench(CLI::App &llmc);
+Command addExplain(CLI::App &llmc);
 Command addInspect(CLI::App &llmc);
 Command addTargets(CLI::App &llmc);
 

@@ -16,7 +16,8 @@ int main(int argc, char **argv) {
                    "  llmc run model.so -p \"Why is the sky blue?\"\n"
                    "  llmc run path/to/hf-model --chat       compile in memory, then talk\n"
                    "  llmc compile --help                    all options of a command");
-  const Command commands[] = {addCompile(app), addRun(app), addBench(app), addInspect(app), addTargets(app)};
+  const Command commands[] = {addCompile(app), addRun(app),     addBench(app),
+                              addExplain(app), addInspect(app), addTargets(app)};
   return parseAndRun(app, argc, argv, [&] {
     for (const Command &command : commands)
       if (command.app->parsed()) return command.run();

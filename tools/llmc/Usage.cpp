@@ -120,7 +120,7 @@ void CompileFlags::add(CLI::App &app, bool jit) {
       "arithmetic of quantised layers. f32: exact reference. bf16, f16: rounded activations. bf16-pair: two bf16 for "
       "each, nearly f32. int8: activations quantised in blocks, the fast one. int8-requantised: for prompts weights "
       "too, "
-      "faster and less exact. auto: int8 where the model is wide enough, else f32",
+      "faster and less exact. auto: int8 if the model is wide, else bf16, or f32 on CPUs without",
       oneOf(computeModes()).description("MODE"));
   option("--kv-type", values.kvType, "elements of the KV cache", oneOf({"f16", "f32"}));
   option("--max-context", values.maxContext, "tokens of a sequence; 0: as many as the model is made for",

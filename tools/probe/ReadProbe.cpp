@@ -1,4 +1,5 @@
 #include "tools/probe/ReadProbe.h"
+#include <chrono>
 #include <cstring>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -62,6 +63,8 @@ const std::vector<Way> &ways() {
   return all;
 }
 
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
 } // namespace
 
 uint64_t readBy(size_t index, const char *data, uint64_t bytes) { return ways()[index].read(data, bytes); }
@@ -95,17 +98,20 @@ ReadProbe::Sample ReadProbe::readOnce(Team &team, size_t way) {
   return {double(bytes) * double(team.threads()) / slice.seconds, slice.steady};
 }
 
-ReadProbe::Sample ReadProbe::readSteadily(Team &team, size_t way) {
+ReadProbe::Sample ReadProbe::readSteadily(Team &team, size_t way, double patience) {
   Sample best = readOnce(team, way);
-  for (int i = 1; i < kAttempts && !best.steady; ++i)
+  for (double end = seconds() + patience; !best.steady && seconds() < end;)
     if (Sample next = readOnce(team, way); next.steady || next.rate > best.rate) best = next;
   return best;
 }
 
 void ReadProbe::choose(Team &team, int rounds) {
+  constexpr double kSeconds = 1;
   std::vector<std::vector<double>> rates(readWays());
-  for (int round = 0; round < rounds; ++round)
-    for (size_t way = 0; way < readWays(); ++way) rates[way].push_back(readSteadily(team, way).rate);
+  double end = seconds() + kSeconds;
+  for (int round = 0; round < rounds && (round == 0 || seconds() < end); ++round)
+    for (size_t way = 0; way < readWays(); ++way)
+      rates[way].push_back(readSteadily(team, way, kSeconds / double(readWays() * size_t(rounds))).rate);
   double best = 0;
   for (size_t way = 0; way < readWays(); ++way)
     if (double median = spreadOf(rates[way]).median; median > best) best = median, chosen = way;
@@ -114,7 +120,7 @@ void ReadProbe::choose(Team &team, int rounds) {
 const char *ReadProbe::way() const { return ways()[chosen].name; }
 
 std::optional<double> ReadProbe::slice(Team &team) {
-  Sample sample = readSteadily(team, chosen);
+  Sample sample = readSteadily(team, chosen, kPatience);
   if (!sample.steady) return std::nullopt;
   return sample.rate;
 }
@@ -123,7 +129,7 @@ Spread ReadProbe::measure(Team &team, int rounds) {
   std::vector<double> steady;
   double most = 0;
   for (int round = 0; round < rounds; ++round) {
-    Sample sample = readSteadily(team, chosen);
+    Sample sample = readSteadily(team, chosen, kPatience);
     if (sample.steady) steady.push_back(sample.rate);
     most = std::max(most, sample.rate);
   }

@@ -17,12 +17,13 @@ public:
   explicit operator bool() const { return data; } // false: there is no memory for it
   uint64_t bytes() const { return size; }
 
-  /// Finds which way of reading is the fastest with this team, from `rounds` undisturbed slices of each.
+  /// Finds which way of reading is the fastest with this team, from `rounds` slices of each; on a busy machine from
+  /// those that a second has time for.
   void choose(Team &team, int rounds);
   /// Of the way chosen: "512-bit loads, prefetch".
   const char *way() const;
-  /// Bytes per second of one slice of kSliceBytes per thread. A slice that other processes disturb is repeated, at most
-  /// kAttempts times; then nothing.
+  /// Bytes per second of one slice of kSliceBytes per thread. A slice that other processes disturb is repeated for
+  /// kPatience; then nothing.
   std::optional<double> slice(Team &team);
   /// The same over `rounds` slices. On a machine so busy that there is no undisturbed one, the most of the others.
   Spread measure(Team &team, int rounds);
@@ -31,7 +32,7 @@ public:
 
   static constexpr uint64_t kBytes = uint64_t(5) << 28;      // 1.25 GiB
   static constexpr uint64_t kSliceBytes = uint64_t(8) << 20; // well under a scheduler's slice: 0.1 to 1 ms
-  static constexpr int kAttempts = 24;
+  static constexpr double kPatience = 0.25;                  // seconds of attempts at an undisturbed slice
 
 private:
   struct Sample {
@@ -39,7 +40,7 @@ private:
     bool steady;
   };
   Sample readOnce(Team &team, size_t way);
-  Sample readSteadily(Team &team, size_t way);
+  Sample readSteadily(Team &team, size_t way, double patience);
   uint64_t part(const Team &team) const; // bytes of each thread
   void *base;                            // of the mapping
   char *data;                            // in it, at a huge page; null without memory

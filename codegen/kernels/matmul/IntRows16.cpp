@@ -21,6 +21,7 @@ constexpr int kLines = 4, kRowBlock = 6;
 /// k whose products are summed before they are scaled: in f32; in 16 bits, where 16 products of a lane lose 2^-8 of
 /// their magnitudes at most.
 constexpr int64_t kLargestChunk = 256, kHalfChunk = 32;
+constexpr float kBase = 0x1p23f; // of which an integer below is the fraction
 
 class Emitter {
 public:
@@ -80,8 +81,8 @@ private:
   // Registers: accumulators, float sums where they fit (else on the stack), 4 weights, 2 broadcasts, 2 others.
   int rows = 0;
   bool sumsInRegisters = false;
-  const Zmm broadcasts[2] = {Zmm(28), Zmm(29)}, lowByte = broadcasts[0], highByte = broadcasts[1], table{30},
-            temps[2] = {Zmm(30), Zmm(31)};
+  const Zmm broadcasts[2] = {Zmm(28), Zmm(29)}, lowByte = broadcasts[0], base = broadcasts[1], table{30}, temp{30},
+            baseAndCentre{31};
   int turn = 0; // which broadcast register comes next
 };
 
@@ -98,6 +99,7 @@ std::array<uint8_t, 64> Emitter::tableOfCodes() const {
 void Emitter::rowBlock(int count) {
   rows = count;
   sumsInRegisters = rows <= 3;
+  if (!i4 && !half) broadcast(a, baseAndCentre, std::bit_cast<uint32_t>(kBase + float(centre())));
   if (i4) a.vmovups(table, a.ptr[a.rip + a.constantBytes(tableOfCodes())]);
   for (int r = 0; r < rows; ++r)
     for (int l = 0; l < kLines; ++l) {
@@ -202,7 +204,7 @@ void Emitter::step(int64_t index) {
   }
   for (int side = 0; side < 2; ++side) {
     broadcast(a, lowByte, half ? 0x00ff00ff : 0xff); // the broadcast registers are free here
-    if (!half) broadcast(a, highByte, 0xff00);
+    if (!half) broadcast(a, base, std::bit_cast<uint32_t>(kBase));
     for (int l = 0; l < 2; ++l)
       half ? unpackI8Half(index, 2 * side + l, weight(l), weight(2 + l))
            : unpackI8(index, 2 * side + l, weight(l), weight(2 + l));
@@ -222,30 +224,28 @@ void Emitter::unpackI4(int64_t index, int pair) {
   }
 }
 
-/// even, odd := bf16 of the codes of k = 0, 2 and k = 1, 3 of a line. A code at bits 0..7 or 8..15 of a dword is the
-/// fraction of 2^23 or 2^15; these, and the centre, are taken off in f32. What is left has 8 bits at most, so that the
-/// upper half of the dword is all of it.
+/// even, odd := bf16 of the codes of k = 0, 2 and k = 1, 3 of a line. A code below 2^23 (`base`) is its fraction; that,
+/// and the centre, are taken off in f32. What is left has 8 bits at most, so that the upper half of the dword is all of
+/// it. Constants are in registers: loads are what this loop is short of.
 void Emitter::unpackI8(int64_t index, int line, const Zmm &even, const Zmm &odd) {
-  constexpr uint32_t kLow = 0x4b000000, kHigh = 0x47000000; // 2^23, 2^15
-  constexpr uint8_t kAndOr = 0xea;                          // (first & second) | third operand
+  constexpr uint8_t kAndOr = 0xea; // (first & second) | third operand
   Address from = a.ptr[lineOf(index, line)];
-  const Zmm &second = temps[0], &third = temps[1];
-  a.vmovups(even, from);
-  a.vmovdqa32(odd, even);
-  a.vpsrld(second, even, 16);
-  a.vmovdqa32(third, second);
-  auto toFloat = [&](const Zmm &v, const Zmm &mask, uint32_t base) {
-    a.vpternlogd(v, mask, constant(base), kAndOr);
-    a.vsubps(v, v, constant(std::bit_cast<float>(base) + float(centre())));
+  auto toFloat = [&](const Zmm &v) {
+    a.vpternlogd(v, lowByte, base, kAndOr);
+    a.vsubps(v, v, baseAndCentre);
   };
-  toFloat(even, lowByte, kLow);
-  toFloat(odd, highByte, kHigh);
-  toFloat(second, lowByte, kLow);
-  toFloat(third, highByte, kHigh);
-  a.vpsrld(even, even, 16);
-  a.vpord(even, even, second);
-  a.vpsrld(odd, odd, 16);
-  a.vpord(odd, odd, third);
+  auto toUpperHalf = [&](const Zmm &low, const Zmm &high) { // low := upper halves of both
+    a.vpsrld(low, low, 16);
+    a.vpord(low, low, high);
+  };
+  a.vmovups(even, from);
+  a.vpsrld(odd, even, 8);
+  a.vpsrld(temp, even, 16);
+  for (const Zmm &v : {even, temp}) toFloat(v);
+  toUpperHalf(even, temp);
+  a.vpsrld(temp, from, 24);
+  for (const Zmm &v : {odd, temp}) toFloat(v);
+  toUpperHalf(odd, temp);
 }
 
 /// The same in f16. A byte is the fraction of 8: 8 + code/128, of which 8 and the centre are taken off.

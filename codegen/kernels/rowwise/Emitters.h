@@ -6,6 +6,8 @@ namespace llmc {
 
 /// `bf16`: AVX512-BF16 is there.
 llvm::Expected<Code> emitRmsNorm(const RowwiseDesc &d, bool avx512, bool bf16);
+llvm::Expected<Code> emitLayerNorm(const RowwiseDesc &d, bool avx512, bool bf16);
+llvm::Expected<Code> emitActivate(const RowwiseDesc &d, bool avx512, bool bf16);
 llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512, bool bf16);
 llvm::Expected<Code> emitQuantize(const RowwiseDesc &d, bool avx512, bool bf16);
 llvm::Expected<Code> emitAdd(const RowwiseDesc &d, bool avx512);

@@ -1,3 +1,4 @@
+// Activation functions of rows, gated and plain.
 #include "codegen/kernels/rowwise/Activate.h"
 #include "codegen/kernels/rowwise/Emitters.h"
 #include "codegen/kernels/rowwise/Row.h"
@@ -20,6 +21,22 @@ llvm::Expected<Code> emitGlu(const RowwiseDesc &d, bool avx512, bool bf16) {
         row.write(n);
       });
       row.finish();
+    });
+  });
+}
+
+llvm::Expected<Code> emitActivate(const RowwiseDesc &d, bool avx512, bool bf16) {
+  return assemble([&](Assembler &a) {
+    Row row(a, d, avx512, bf16);
+    row.rows([&] {
+      row.chunks([&](int n) { // a chunk is read before it is written: y may be x
+        for (int i = 0; i < row.vectors(); ++i) {
+          row.load(i, a.rsi, i, n);
+          if (row.lanes(i, n)) activate(row.v, d.activation, i);
+        }
+        row.write(n);
+      });
+      row.pad();
     });
   });
 }

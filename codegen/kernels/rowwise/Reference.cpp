@@ -2,6 +2,8 @@
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Rows16.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -31,6 +33,56 @@ void rmsNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, s
   float inverse = 1.0f / std::sqrt(float(sum / double(d.columns)) + d.epsilon);
   for (int64_t c = 0; c < d.columns; ++c) values[c] = w[c] * (x[c] * inverse);
   writeRow(d, args, row, values);
+}
+
+void layerNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  const float *x = inputRow(d, args.x, row), *w = static_cast<const float *>(args.w);
+  const auto *b = static_cast<const float *>(args.b);
+  double sum = 0, squares = 0; // in double: the order of an emitter's sums is its own
+  for (int64_t c = 0; c < d.columns; ++c) sum += x[c];
+  double mean = sum / double(d.columns);
+  for (int64_t c = 0; c < d.columns; ++c) squares += (x[c] - mean) * (x[c] - mean);
+  double inverse = 1 / std::sqrt(squares / double(d.columns) + d.epsilon);
+  for (int64_t c = 0; c < d.columns; ++c) values[c] = float(w[c] * ((x[c] - mean) * inverse) + (d.bias ? b[c] : 0));
+  writeRow(d, args, row, values);
+}
+
+void activateRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  const float *x = inputRow(d, args.x, row);
+  for (int64_t c = 0; c < d.columns; ++c) values[c] = referenceActivation(d.activation, x[c]);
+  writeRow(d, args, row, values);
+}
+
+/// The k largest of `count` values, largest first, of equal ones the first; what compares as nothing, and -infinity, is
+/// never among them.
+void largest(const float *x, int64_t count, int64_t k, llvm::function_ref<int32_t(int64_t)> indexOf, float *values,
+             int32_t *indices) {
+  std::vector<int64_t> order;
+  for (int64_t c = 0; c < count; ++c)
+    if (x[c] > -INFINITY) order.push_back(c);
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return x[a] != x[b] ? x[a] > x[b] : a < b; });
+  for (int64_t i = 0; i < k; ++i) {
+    bool found = i < int64_t(order.size());
+    values[i] = found ? x[order[i]] : -INFINITY;
+    indices[i] = found ? indexOf(order[i]) : -1;
+  }
+}
+
+void topK(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t unit, std::vector<float> &) {
+  int64_t part = unit % d.parts, width = topKPartColumns(d.columns, d.parts), first = part * width;
+  const float *x = inputRow(d, args.x, unit / d.parts);
+  auto *values = reinterpret_cast<float *>(outputRow(d, args, unit / d.parts));
+  auto *indices = reinterpret_cast<int32_t *>(values + d.parts * d.k);
+  largest(
+      x + first, std::clamp<int64_t>(d.columns - first, 0, width), d.k, [&](int64_t c) { return int32_t(first + c); },
+      values + part * d.k, indices + part * d.k);
+}
+
+void mergeTopK(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
+  const float *x = inputRow(d, args.x, row);
+  const auto *from = reinterpret_cast<const int32_t *>(x + d.columns);
+  auto *values = reinterpret_cast<float *>(outputRow(d, args, row));
+  largest(x, d.columns, d.k, [&](int64_t c) { return from[c]; }, values, reinterpret_cast<int32_t *>(values + d.k));
 }
 
 void glu(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
@@ -104,7 +156,8 @@ float referenceActivation(Activation activation, float x) {
 void referenceRowwise(const RowwiseDesc &desc, const llmc_rowwise_args &args) {
   using RowFunction = void (*)(const RowwiseDesc &, const llmc_rowwise_args &, int64_t, std::vector<float> &);
   // In the order of RowwiseOp.
-  static constexpr RowFunction functions[] = {rmsNorm, glu, quantize, add, embed, gatherRows, ropeTable};
+  static constexpr RowFunction functions[] = {rmsNorm,   glu,       quantize,    add,  embed,    gatherRows,
+                                              ropeTable, layerNorm, activateRow, topK, mergeTopK};
   std::vector<float> values(desc.columns);
   for (int64_t row = args.begin; row < args.end; ++row) functions[unsigned(desc.op)](desc, args, row, values);
 }

@@ -102,7 +102,8 @@ void Row::finish() {
 }
 
 static const char *opName(RowwiseOp op) {
-  static constexpr const char *names[] = {"RmsNorm", "Glu", "Quantize", "Add", "Embed", "GatherRows", "RopeTable"};
+  static constexpr const char *names[] = {"RmsNorm",   "Glu",       "Quantize", "Add",  "Embed",    "GatherRows",
+                                          "RopeTable", "LayerNorm", "Activate", "TopK", "MergeTopK"};
   return names[unsigned(op)];
 }
 

@@ -37,6 +37,7 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &) {
 }
 
 constexpr auto refuseRmsNorm = refuse<RowwiseOp::RmsNorm, true>, refuseGlu = refuse<RowwiseOp::Glu, true>,
+               refuseLayerNorm = refuse<RowwiseOp::LayerNorm, true>, refuseActivate = refuse<RowwiseOp::Activate, true>,
                refuseAdd = refuse<RowwiseOp::Add, false>, refuseGatherRows = refuse<RowwiseOp::GatherRows, false>;
 
 } // namespace
@@ -44,12 +45,21 @@ constexpr auto refuseRmsNorm = refuse<RowwiseOp::RmsNorm, true>, refuseGlu = ref
 template <> llvm::ArrayRef<Kernel<RowwiseDesc>> kernelTable<RowwiseDesc>() {
   constexpr Arch kX64 = Arch::X86_64;
   constexpr Features kBf16 = kAvx512 | Features{Feature::Avx512bf16};
-  // RopeTable needs libm's cosf and sinf: the portable row alone serves it.
+  // RopeTable needs libm's cosf and sinf; TopK is a scan whose rare finds are scalar: the portable row alone serves
+  // them.
   static const Kernel<RowwiseDesc> table[] = {
       {"rowwise_rmsnorm_avx512bf16", kX64, false, kBf16, refuseBf16<refuseRmsNorm>, costBf16,
        emit<emitRmsNorm, true, true>},
       {"rowwise_rmsnorm_avx512", kX64, false, kAvx512, refuseRmsNorm, cost512, emit<emitRmsNorm, true>},
       {"rowwise_rmsnorm_avx2", kX64, false, kAvx2, refuseRmsNorm, cost256, emit<emitRmsNorm, false>},
+      {"rowwise_layernorm_avx512bf16", kX64, false, kBf16, refuseBf16<refuseLayerNorm>, costBf16,
+       emit<emitLayerNorm, true, true>},
+      {"rowwise_layernorm_avx512", kX64, false, kAvx512, refuseLayerNorm, cost512, emit<emitLayerNorm, true>},
+      {"rowwise_layernorm_avx2", kX64, false, kAvx2, refuseLayerNorm, cost256, emit<emitLayerNorm, false>},
+      {"rowwise_activate_avx512bf16", kX64, false, kBf16, refuseBf16<refuseActivate>, costBf16,
+       emit<emitActivate, true, true>},
+      {"rowwise_activate_avx512", kX64, false, kAvx512, refuseActivate, cost512, emit<emitActivate, true>},
+      {"rowwise_activate_avx2", kX64, false, kAvx2, refuseActivate, cost256, emit<emitActivate, false>},
       {"rowwise_glu_avx512bf16", kX64, false, kBf16, refuseBf16<refuseGlu>, costBf16, emit<emitGlu, true, true>},
       {"rowwise_glu_avx512", kX64, false, kAvx512, refuseGlu, cost512, emit<emitGlu, true>},
       {"rowwise_glu_avx2", kX64, false, kAvx2, refuseGlu, cost256, emit<emitGlu, false>},

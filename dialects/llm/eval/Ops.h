@@ -22,6 +22,8 @@ using Indices = llvm::ArrayRef<int32_t>;
 Tensor embed(Indices tokens, const Tensor &table, float scale);
 Tensor linear(const Tensor &x, const Tensor &w, const Tensor *bias, const Tensor *residual);
 Tensor rmsNorm(const Tensor &x, const Tensor &weight, float epsilon);
+Tensor layerNorm(const Tensor &x, const Tensor &weight, const Tensor *bias, float epsilon);
+Tensor activateRows(const Tensor &x, Activation activation);
 Tensor concatColumns(llvm::ArrayRef<const Tensor *> parts);
 Tensor gatedMul(const Tensor &gate, const Tensor &up, Activation activation);
 Tensor glu(const Tensor &x, Activation activation);

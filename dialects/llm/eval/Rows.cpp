@@ -48,6 +48,26 @@ Tensor rmsNorm(const Tensor &x, const Tensor &weight, float epsilon) {
   return y;
 }
 
+Tensor layerNorm(const Tensor &x, const Tensor &weight, const Tensor *bias, float epsilon) {
+  Tensor y(x.rows, x.columns);
+  for (int64_t r = 0; r < y.rows; ++r) {
+    const float *row = x.row(r);
+    double mean = 0, squares = 0;
+    for (int64_t c = 0; c < y.columns; ++c) mean += row[c] / double(x.columns);
+    for (int64_t c = 0; c < y.columns; ++c) squares += (row[c] - mean) * (row[c] - mean);
+    double factor = 1 / std::sqrt(squares / double(x.columns) + epsilon);
+    for (int64_t c = 0; c < y.columns; ++c)
+      y.row(r)[c] = float(weight.data[c] * ((row[c] - mean) * factor) + (bias ? bias->data[c] : 0));
+  }
+  return y;
+}
+
+Tensor activateRows(const Tensor &x, Activation activation) {
+  Tensor y(x.rows, x.columns);
+  for (size_t i = 0; i < y.data.size(); ++i) y.data[i] = float(activate(activation, x.data[i]));
+  return y;
+}
+
 Tensor concatColumns(llvm::ArrayRef<const Tensor *> parts) {
   int64_t columns = 0;
   for (const Tensor *part : parts) columns += part->columns;

@@ -15,6 +15,21 @@ func.func @norm_and_glu(%x: tensor<?x8xf32>, %n: tensor<8xf32>, %g: tensor<?x16x
 
 // -----
 
+// CHECK-LABEL: func.func @layer_norm_and_activate
+// CHECK:       llm.layer_norm %arg0, %arg1 {{.*}} -> tensor<?x8x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+// CHECK:       llm.activate %arg0 {{.*}} -> tensor<?x8x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+// CHECK-NOT:   wq.quantize_rows
+!q8 = tensor<?x8x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+func.func @layer_norm_and_activate(%x: tensor<?x8xf32>, %n: tensor<8xf32>) -> (!q8, !q8) {
+  %y = llm.layer_norm %x, %n {epsilon = 1.0e-05 : f32} : tensor<?x8xf32>, tensor<8xf32> -> tensor<?x8xf32>
+  %a = wq.quantize_rows %y : tensor<?x8xf32> -> !q8
+  %z = llm.activate %x {activation = #llm.activation<relu>} : tensor<?x8xf32> -> tensor<?x8xf32>
+  %b = wq.quantize_rows %z : tensor<?x8xf32> -> !q8
+  return %a, %b : !q8, !q8
+}
+
+// -----
+
 // CHECK-LABEL: func.func @another_use
 // CHECK:       wq.quantize_rows
 func.func @another_use(%x: tensor<?x8xf32>, %n: tensor<8xf32>) -> (tensor<?x8x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>, tensor<?x8xf32>) {

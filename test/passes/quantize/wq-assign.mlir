@@ -36,8 +36,8 @@ module attributes {llm.hidden = 2048 : i64} {
 
 // -----
 
-// Quantised input is kept as it is; a narrow model computes in f32.
-// CHECK: module attributes {{.*}}wq.compute = "f32"
+// Quantised input is kept as it is; a narrow model computes in bf16.
+// CHECK: module attributes {{.*}}wq.compute = "bf16"
 // CHECK: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = i4, group = 32, offset = min_f16>
 // INT8: llm.weight @proj {{.*}}wq.scheme = #wq.scheme<kind = i8, group = 64, offset = zero_point>
 module attributes {llm.hidden = 64 : i64} {
