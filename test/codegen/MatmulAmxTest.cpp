@@ -215,6 +215,18 @@ TEST_P(MatmulAmxTest, RowCounts) {
   check(d, {1, 17, 40});
 }
 
+/// Several chunks and steps for several full row blocks, and a rest: the scales of a step wait for the next one's
+/// tiles.
+TEST_P(MatmulAmxTest, FullRowBlocks) {
+  for (Offset offset : {Offset::None, Offset::ZeroPoint, Offset::MinF32})
+    for (bool requantise : {false, true}) {
+      MatmulDesc d = desc(weight(128, ScaleType::F16, offset), 64, 1160);
+      d.requantise = requantise;
+      check(d, {32, 64, 101});
+      if (!isInt8()) break;
+    }
+}
+
 /// The row classes that the compiler may ask for.
 TEST_P(MatmulAmxTest, RowClasses) {
   for (auto [least, most] :
@@ -264,8 +276,8 @@ TEST_P(MatmulAmxTest, Refusals) {
   d.x = RowFormat::F32;
   EXPECT_EQ(reason(d).find("activations are f32, expected "), 0u) << reason(d);
   d = desc(weight(64), 64, 256);
-  d.xStride = (int64_t(1) << 26) + 64;
-  EXPECT_EQ(reason(d), "row stride of 67108928 bytes, expected 1..67108864");
+  d.xStride = (int64_t(1) << 25) + 64;
+  EXPECT_EQ(reason(d), "row stride of 33554496 bytes, expected 1..33554432");
   d = desc(weight(64), 64, 256);
   d.minRows = 3, d.maxRows = 2;
   EXPECT_EQ(reason(d), "rows 3..2, expected 1 <= first <= last");

@@ -129,11 +129,12 @@ void AmxEmitter::rowBlocks() {
   a.L(one);
   product(1);
   a.L(after);
-  if (desc.maxRows <= 2 * kTileRows) return; // no other row block
+  if (desc.maxRows <= 2 * kTileRows) return finishChunk(); // no other row block
   a.add(x, uint32_t(2 * kTileRows * desc.xStride));
   a.add(sums, uint32_t(2 * kTileRows * kSumsStride));
   a.sub(g.rows, uint32_t(2 * kTileRows));
   a.jg(next, a.T_NEAR);
+  finishChunk();
 }
 
 /// Tiles for a row block of min(g.rows, 32) rows, if the last ones were others. LDTILECFG clears all tiles.

@@ -38,6 +38,8 @@ protected:
   /// Adds the product of a row block and the chunk to the sums. `x` is the row block's first row, `sums` are its sums;
   /// free: rax, rbx, rdi, r8, r12, r14, r15, vectors, k1. k2 is 0 in the first chunk, else all ones.
   virtual void product(int rowTiles) = 0;
+  /// Behind the last row block of a chunk: finishes what `product` left for later.
+  virtual void finishChunk() {}
 
   // What `product` has, and how it calls the strides of tile loads: of rows of x, of rows of B.
   const Xbyak::Reg64 x = Gpr{}.x, sums = Gpr{}.y, chunk = Gpr{}.block, rowStride{Xbyak::Operand::RDI},

@@ -26,7 +26,7 @@ Refusal refuseFormats(const MatmulDesc &d, WeightKind kind, RowFormat::Kind x) {
 }
 
 Refusal refuseShape(const MatmulDesc &d) {
-  constexpr int64_t kLargestStride = int64_t(1) << 26, kLargestPanel = int64_t(1) << 31; // 16 rows in 32 bits
+  constexpr int64_t kLargestStride = int64_t(1) << 25, kLargestPanel = int64_t(1) << 31; // 32 rows in 32 bits
   if (d.minRows < 1 || d.minRows > d.maxRows)
     return "rows " + number(d.minRows) + ".." + number(d.maxRows) + ", expected 1 <= first <= last";
   if (d.n < 1 || d.k < 1) return "shape " + number(d.n) + " x " + number(d.k) + ", expected at least 1 x 1";
