@@ -33,7 +33,7 @@ public:
     // Two sums of k products, each rounded k times, against the largest result: those of all products are larger.
     double scale = magnitude(expected, rows, d.yStride, d.n);
     return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale,
-            2 * double(d.k) * 0x1p-24 + weightError()};
+            2 * double(d.k) * 0x1p-24 + halfError()};
   }
 
   void run(llmc_kernel_fn kernel) override {
@@ -55,11 +55,13 @@ private:
           to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / d.y.block];
       }
     double scale = magnitude(wanted, rows, columns * 4, columns);
-    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127 + 2 * weightError()};
+    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127 + 2 * halfError()};
   }
 
-  /// Tiles of 16 bits round their weights.
-  double weightError() const { return d.x.is16Bit() && d.w.isInteger() ? 0x1p-8 : 0; }
+  /// Tiles of 16 bits round their weights; AVX512-FP16 adds up in f16.
+  double halfError() const {
+    return d.x.kind == RowFormat::Kind::F16 || (d.x.is16Bit() && d.w.isInteger()) ? 0x1p-8 : 0;
+  }
   void convertRow(const float *row, char *out) const {
     if (d.x == RowFormat::F32) memcpy(out, row, size_t(d.k * 4));
     if (d.x.isQ8()) quantiseRowQ8(row, d.k, d.x.block, out);
