@@ -37,8 +37,7 @@ public:
     if (d.y.isQ8()) return checkQ8(expected);
     // Two sums of k products, each rounded k times, against the largest result: those of all products are larger.
     double scale = magnitude(expected, rows, d.yStride, d.n);
-    double allowed = 2 * double(d.k) * 0x1p-24 + weightError();
-    if (d.x.kind == RowFormat::Kind::F16) allowed = std::max(allowed, 0x1p-9); // sums of 32 k in 16 bits, or tiles
+    double allowed = 2 * double(d.k) * 0x1p-24 + halfError();
     return {distance(y, expected, rows, d.yStride, roundUp(d.n, kPanel)) / scale, allowed};
   }
 
@@ -61,7 +60,7 @@ private:
           to->as<float>()[r * columns + c] = float(row.codes[c]) * row.scales[c / d.y.block];
       }
     double scale = magnitude(wanted, rows, columns * 4, columns);
-    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127 + 2 * weightError()};
+    return {distance(values, wanted, rows, columns * 4, columns) / scale, 1.01 / 127 + 2 * halfError()};
   }
 
   /// Rows of normal values in the format of x.
@@ -77,8 +76,10 @@ private:
     if (d.x.isQ8()) quantiseRowQ8(row, d.k, d.x.block, out);
     if (d.x.is16Bit()) toRow16(d.x, row, d.k, out);
   }
-  /// Tiles of 16 bits round their weights.
-  double weightError() const { return d.x.is16Bit() && d.w.isInteger() ? 0x1p-8 : 0; }
+  /// Tiles of 16 bits round their weights; AVX512-FP16 adds up in f16.
+  double halfError() const {
+    return d.x.kind == RowFormat::Kind::F16 || (d.x.is16Bit() && d.w.isInteger()) ? 0x1p-8 : 0;
+  }
   static constexpr int64_t kActivationBytes = int64_t(64) << 20;
   static constexpr double kCheckedOperations = 2e8; // multiply-adds of the scalar reference: a second at most
   int64_t bytesOf() const { return d.w.bytes(d.n, d.k); }
