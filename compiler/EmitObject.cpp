@@ -80,19 +80,19 @@ void addConstants(ModuleOp module, const Target &target, llvm::Function *step, l
                                                           llvm::ConstantInt::get(i64, target.features.raw()),
                                                           text(into, toString(target.features)), step});
   auto *variants = new llvm::GlobalVariable(into, variantType, true, llvm::GlobalValue::PrivateLinkage, variant);
-  static_assert(sizeof(llmc_model_constants) == 13 * 8 && sizeof(llmc_variant) == 4 * 8);
+  static_assert(sizeof(llmc_model_constants) == 14 * 8 && sizeof(llmc_variant) == 4 * 8);
   llvm::SmallVector<llvm::Constant *> fields;
   for (llvm::StringRef name :
        {llvm::StringRef(llm::kVocab), llvm::StringRef(llm::kLayers), llvm::StringRef(llm::kHidden),
         llvm::StringRef(llm::kMaxContext), llvm::StringRef(kPageBytes), llvm::StringRef(kArenaRowBytes),
         llvm::StringRef(kLogitArenaRowBytes), llvm::StringRef(kLogitsOffset), llvm::StringRef(kLogitsStride),
-        llvm::StringRef(kWeightBytes), llvm::StringRef(kKvBits)}) {
+        llvm::StringRef(kWeightBytes), llvm::StringRef(kKvBits), llvm::StringRef(kPartialBytes)}) {
     auto value = module->getAttrOfType<IntegerAttr>(name);
     fields.push_back(llvm::ConstantInt::get(i64, value ? value.getInt() : 0));
   }
   fields.push_back(llvm::ConstantInt::get(i64, 1));
   fields.push_back(variants);
-  llvm::SmallVector<llvm::Type *> types(12, i64);
+  llvm::SmallVector<llvm::Type *> types(13, i64);
   types.push_back(ptr);
   auto *type = llvm::StructType::get(c, types);
   auto *constants = new llvm::GlobalVariable(into, type, true, llvm::GlobalValue::ExternalLinkage,

@@ -95,8 +95,17 @@ static uint64_t otherBytes(const struct llmcLimits *l) {
 
 /* ---- plan ---- */
 
-static int product(const char *name, int64_t count, int64_t size, int64_t *out, llmc_error *error) {
-  if (!__builtin_mul_overflow(count, size, out) && *out < (int64_t)1 << 46) {
+/* Scratch of attention: what a step of few rows shares among threads. */
+static int64_t partialBytes(const struct llmcLimits *l) {
+  int64_t chunks = roundUpDivide(l->pagesPerSequence * LLMC_PAGE_POSITIONS, LLMC_CHUNK_POSITIONS);
+  if (chunks < 2) return 0;
+  return smaller(l->rows, LLMC_SPLIT_ROWS) * chunks * llmc_model_constants.partial_bytes;
+}
+
+/* count * size + more bytes, as they are mapped. */
+static int product(const char *name, int64_t count, int64_t size, int64_t more, int64_t *out, llmc_error *error) {
+  if (!__builtin_mul_overflow(count, size, out) && !__builtin_add_overflow(*out, more, out) &&
+      *out < (int64_t)1 << 46) {
     *out = (int64_t)llmcMapSize((uint64_t)(*out ? *out : 1), true);
     return LLMC_OK;
   }
@@ -109,9 +118,9 @@ static int planMemory(const llmc_context_options *options, struct llmcLimits *li
   const struct llmc_model_constants *c = &llmc_model_constants;
   llmc_memory_plan p = {.weights = c->weight_bytes};
   int status = fillLimits(options, limits, error);
-  if (!status) status = product("arena", limits->rows, c->arena_row_bytes, &p.arena, error);
-  if (!status) status = product("logit arena", limits->logitRows, c->logit_arena_row_bytes, &p.logit_arena, error);
-  if (!status) status = product("kv cache", limits->pages, c->page_bytes, &p.kv_cache, error);
+  if (!status) status = product("arena", limits->rows, c->arena_row_bytes, partialBytes(limits), &p.arena, error);
+  if (!status) status = product("logit arena", limits->logitRows, c->logit_arena_row_bytes, 0, &p.logit_arena, error);
+  if (!status) status = product("kv cache", limits->pages, c->page_bytes, 0, &p.kv_cache, error);
   if (status) return status;
   p.other = (int64_t)llmcMapSize(otherBytes(limits), false);
   p.total = p.arena + p.logit_arena + p.kv_cache + p.other;
@@ -141,6 +150,7 @@ static void fillBatch(llmc_context *c) {
       .arena = c->arena,
       .logit_arena = c->logitArena,
       .weights = c->model->weights,
+      .partials = c->arena + c->limits.rows * llmc_model_constants.arena_row_bytes,
   };
 }
 

@@ -122,7 +122,7 @@ struct llmc_context {
   struct llmcGroups groups;
   struct llmcTeam *team;
   struct llmc_batch batch;
-  char *arena, *logitArena;
+  char *arena, *logitArena; /* behind the arena's rows: llmc_batch::partials */
   /* [rows]: of the batch; tokenRow[i] is the row of input token i, rowWanted[r] and rowLogit[r] are by row */
   int32_t *tokens, *positions, *rowSequence, *tokenRow, *rowLogit;
   uint8_t *rowWanted;

@@ -11,6 +11,7 @@ target_sources(llmc_codegen PRIVATE
   portable/Matmul.cpp
   portable/Numeric.cpp
   portable/RopeTable.cpp
+  portable/Rotation.cpp
   portable/RowQ8.cpp
   portable/Rowwise.cpp
   portable/Weight.cpp

@@ -27,6 +27,12 @@ Var toF16(KernelBuilder &b, Var x) {
 
 Var fromBf16(KernelBuilder &b, Var bits) { return b.asFloat(b.zeroExtend(bits, b.i32()) << 16); }
 
+Var toBf16(KernelBuilder &b, Var x) {
+  Var bits = b.asInt(x);
+  Var rounded = (bits + ((bits >> 16) & 1) + 0x7fff) >> 16, quiet = (bits >> 16) | 0x40;
+  return b.truncate(b.select(Var(0x7f800000) < (bits & 0x7fffffff), quiet, rounded), b.i16());
+}
+
 Var exp(KernelBuilder &b, Var x) {
   // Cephes expf (S. Moshier): n = round(x / ln 2), r = x - n ln 2 in two parts, a polynomial in r, times 2^n. n comes
   // out of the low bits of 1.5 * 2^23 + n; a NaN passes through all of it.

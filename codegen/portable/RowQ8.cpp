@@ -23,20 +23,40 @@ static void storeBlock(KernelBuilder &b, int64_t columns, Var out, Var column, V
   b.store(b.select(isTiny, 0.0, top / 127.0), out + q8ScaleOffset(columns) + block * 4);
 }
 
+/// Blocks of columns [first, first + count); `value` counts from first.
+static void storeBlocks(KernelBuilder &b, int64_t columns, Var out, Var first, int64_t count,
+                        llvm::function_ref<Var(Var, int64_t)> value) {
+  b.columns(count, kActivationBlock, {}, [&](Var column, int64_t valid, Vars) {
+    Var low = value(column, std::min(valid, kLanes));
+    Var high = valid > kLanes ? value(column + kLanes, valid - kLanes) : b.splat(0);
+    storeBlock(b, columns, out, column + first, low, high);
+    return Vars();
+  });
+}
+
+static void padRow(KernelBuilder &b, int64_t columns, Var out) {
+  Var zeros = b.splat(0);
+  b.loop(roundUp(columns, kActivationBlock), q8PaddedK(columns), kActivationBlock,
+         [&](Var column) { storeBlock(b, columns, out, column, zeros, zeros); });
+}
+
 void storeRow(KernelBuilder &b, RowFormat format, int64_t columns, Var out,
               llvm::function_ref<Var(Var, int64_t)> value) {
   if (format == RowFormat::F32)
     return b.columns(columns,
                      [&](Var column, int64_t valid) { b.storeLanes(value(column, valid), out + column * 4, valid); });
-  b.columns(columns, kActivationBlock, {}, [&](Var column, int64_t valid, Vars) {
-    Var low = value(column, std::min(valid, kLanes));
-    Var high = valid > kLanes ? value(column + kLanes, valid - kLanes) : b.splat(0);
-    storeBlock(b, columns, out, column, low, high);
-    return Vars();
-  });
-  Var zeros = b.splat(0);
-  b.loop(roundUp(columns, kActivationBlock), q8PaddedK(columns), kActivationBlock,
-         [&](Var column) { storeBlock(b, columns, out, column, zeros, zeros); });
+  storeBlocks(b, columns, out, 0, columns, value);
+  padRow(b, columns, out);
+}
+
+void storeColumns(KernelBuilder &b, RowFormat format, int64_t columns, Var out, Var first, int64_t count, Var last,
+                  llvm::function_ref<Var(Var, int64_t)> value) {
+  if (format == RowFormat::F32)
+    return b.columns(count, [&](Var column, int64_t valid) {
+      b.storeLanes(value(column, valid), out + (first + column) * 4, valid);
+    });
+  storeBlocks(b, columns, out, first, count, value);
+  b.ifThen(last, [&] { padRow(b, columns, out); });
 }
 
 } // namespace llmc::portable

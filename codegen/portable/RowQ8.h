@@ -9,4 +9,9 @@ namespace llmc::portable {
 void storeRow(KernelBuilder &b, RowFormat format, int64_t columns, Var out,
               llvm::function_ref<Var(Var column, int64_t valid)> value);
 
+/// The same for columns [first, first + count) of a row, multiples of 32, if the format is Q8; `first` need not be
+/// known. `last`, or null: whether these are the last columns of the row, behind which padding is written.
+void storeColumns(KernelBuilder &b, RowFormat format, int64_t columns, Var out, Var first, int64_t count, Var last,
+                  llvm::function_ref<Var(Var column, int64_t valid)> value);
+
 } // namespace llmc::portable

@@ -11,5 +11,6 @@ inline constexpr llvm::StringLiteral kArenaRowBytes = "kernel.arena_row_bytes",
                                      kLogitArenaRowBytes = "kernel.logit_arena_row_bytes",
                                      kLogitsOffset = "kernel.logits_offset", kLogitsStride = "kernel.logits_stride",
                                      kPageBytes = "kernel.page_bytes", kWeightBytes = "wq.weight_bytes",
-                                     kKvBits = "kernel.kv_bits", kTarget = "kernel.target";
+                                     kKvBits = "kernel.kv_bits", kPartialBytes = "kernel.partial_bytes",
+                                     kTarget = "kernel.target";
 } // namespace llmc

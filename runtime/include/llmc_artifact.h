@@ -48,7 +48,8 @@ struct llmc_model_constants {
   int64_t logits_offset;         /* of the logits in the logit arena: logit_arena + this * logit_capacity */
   int64_t logits_stride;         /* bytes between rows of logits */
   int64_t weight_bytes;          /* size of the weights blob */
-  int64_t kv_bits;               /* 16 or 32 */
+  int64_t kv_bits;               /* 8, 16 or 32; the metadata has the type's name */
+  int64_t partial_bytes;         /* of llmc_batch::partials, for a row and a chunk */
   int64_t variant_count;
   const struct llmc_variant *variants; /* best first */
 };

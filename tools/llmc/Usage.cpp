@@ -96,7 +96,7 @@ void CompileFlags::add(CLI::App &app, bool jit) {
   option("--compute", values.compute,
          "arithmetic of quantised layers. f32: exact reference. int8: activations in blocks of 32, the fast one",
          oneOf({"auto", "f32", "int8"}));
-  option("--kv-type", values.kvType, "elements of the KV cache", oneOf({"f16", "f32"}));
+  option("--kv-type", values.kvType, "elements of the KV cache", oneOf({"f16", "f32", "bf16", "int8"}));
   option("--max-context", values.maxContext, "tokens of a sequence; 0: as many as the model is made for",
          atLeast(0, "TOKENS"));
 }
