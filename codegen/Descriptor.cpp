@@ -1,4 +1,6 @@
 #include "codegen/Descriptor.h"
+#include "llmc_kernel.h"
+#include <cmath>
 
 namespace llmc {
 
@@ -76,6 +78,18 @@ int64_t rowBytes(RowFormat format, int64_t columns) {
 int64_t rowStride(RowFormat format, int64_t columns) {
   int64_t bytes = roundUp(rowBytes(format, columns), kAlign);
   return bytes % 4096 ? bytes : bytes + kAlign;
+}
+
+static_assert(kPagePositions == LLMC_PAGE_POSITIONS && kAttentionChunk == LLMC_CHUNK_POSITIONS);
+
+int64_t attentionRowBlock(int64_t heads, int64_t kvHeads) { return heads / kvHeads == 1 ? 16 : 8; }
+
+float alibiSlope(int64_t heads, int64_t h) {
+  int64_t power = 1;
+  while (power * 2 <= heads) power *= 2;
+  // Head h of a power of two: 2^(-8 (h+1) / power). The heads beyond take every other slope of twice as many.
+  double exponent = h < power ? double(h + 1) / double(power) : double(2 * (h - power) + 1) / double(2 * power);
+  return float(std::exp2(-8 * exponent));
 }
 
 } // namespace llmc

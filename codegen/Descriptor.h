@@ -150,16 +150,52 @@ struct RowwiseDesc {
 /// TopK: columns of a part; the last ones may have fewer, or none.
 constexpr int64_t topKPartColumns(int64_t columns, int64_t parts) { return roundUp((columns + parts - 1) / parts, 64); }
 
-/// Rows per unit of the attention kernel for many rows (prefill).
-inline constexpr int64_t kPrefillRowBlock = 8;
+/// Rows per unit of attention over many rows (prefill): a key or value that is read serves all their heads.
+int64_t attentionRowBlock(int64_t heads, int64_t kvHeads);
 
-enum class KvType : uint8_t { F32, F16 };
+/// Elements of the KV cache. I8: codes -127..127 with an f32 scale for the key and one for the value of each position
+/// and kv head: scale = max|x|/127, code = round to nearest even of x*(127/max|x|).
+enum class KvType : uint8_t { F32, F16, BF16, I8 };
+/// Positions per page; LLMC_PAGE_POSITIONS of llmc_kernel.h.
+inline constexpr int64_t kPagePositions = 64;
+/// Positions that attention sums up before it adds them to what it has. Where chunks are borders is a function of the
+/// position alone, and so are a row's bits: they do not depend on how many threads share a row.
+inline constexpr int64_t kAttentionChunk = 256;
+
+/// A kv head's part of a page, codegen/kernels/attention/README.md has the picture: positions (keys) or channels
+/// (values) lie in lanes, and the `together()` elements that one dot product takes share a dword of the lane.
+struct KvLayout {
+  KvType type = KvType::F32;
+  int64_t headDim = 0;
+
+  int64_t elementBytes() const { return type == KvType::F32 ? 4 : type == KvType::I8 ? 1 : 2; }
+  int64_t together() const { return type == KvType::I8 ? 4 : type == KvType::BF16 ? 2 : 1; }
+  int64_t keyBytes() const { return roundUp(headDim, together()) * kPagePositions * elementBytes(); }
+  int64_t valueBytes() const { return headDim * kPagePositions * elementBytes(); }
+  int64_t scaleBytes() const { return type == KvType::I8 ? kPagePositions * 4 : 0; }
+  /// Offsets from the start of the part: of key and value of a channel and a position of the page, of their scales.
+  int64_t keyOffset(int64_t channel, int64_t slot) const {
+    return ((channel / together() * kPagePositions + slot) * together() + channel % together()) * elementBytes();
+  }
+  int64_t keyScaleOffset(int64_t slot) const { return keyBytes() + 4 * slot; }
+  int64_t valuesOffset() const { return keyBytes() + scaleBytes(); }
+  int64_t valueOffset(int64_t channel, int64_t slot) const {
+    int64_t block = channel / 64 * 64, width = headDim - block < 64 ? headDim - block : 64;
+    int64_t inBlock = (slot / together() * width + channel - block) * together() + slot % together();
+    return valuesOffset() + (block * kPagePositions + inBlock) * elementBytes();
+  }
+  int64_t valueScaleOffset(int64_t slot) const { return valuesOffset() + valueBytes() + 4 * slot; }
+  int64_t bytes() const { return valuesOffset() + valueBytes() + scaleBytes(); }
+};
+
 enum class RopeStyle : uint8_t { None, Half, Interleaved };
 
-/// The two kernels of fused attention. Cache: at pages + p*pageBytes + layer_offset (an argument) there are
-/// K [kvHeads][64 positions][headDim], then V of the same shape, in kv type.
+/// The two kernels of fused attention. Cache: at pages + p*pageBytes + layer_offset (an argument) there are kvHeads
+/// parts of KvLayout. Score of a query at position i and a key at position j: s = scale * q.k; s = softcap *
+/// tanh(s/softcap) if softcap > 0; s += slope * (j-i) if alibi (slope: alibiSlope). With sinks, each head has one more
+/// logit in the sum of the softmax, without a value.
 struct AttentionDesc {
-  int64_t heads = 0, kvHeads = 0, headDim = 0; // headDim: a multiple of 8
+  int64_t heads = 0, kvHeads = 0, headDim = 0;
   KvType kv = KvType::F32;
   float scale = 0; // of q.k
   RopeStyle rope = RopeStyle::Half;
@@ -167,11 +203,19 @@ struct AttentionDesc {
   int64_t pageBytes = 0;
   int64_t qkvStride = 0, ropeStride = 0, yStride = 0; // bytes
   int64_t window = 0;                                 // 0: full; else a query sees itself and window-1 keys before it
-  int64_t minRows = 1, maxRows = INT64_MAX;           // of a step
-  int64_t rowBlock = 1;                               // rows per unit
-  int64_t kvLayerBytes() const { return 2 * kvHeads * 64 * headDim * (kv == KvType::F32 ? 4 : 2); }
+  bool alibi = false;
+  float softcap = 0; // 0: none
+  bool sinks = false;
+  RowFormat out = RowFormat::F32;
+  KvLayout layout() const { return {kv, headDim}; }
+  int64_t kvLayerBytes() const { return kvHeads * layout().bytes(); }
+  /// Of one row and one chunk in llmc_batch::partials.
+  int64_t partialHeadBytes() const { return roundUp(headDim * 4 + 8, kAlign); }
+  int64_t partialBytes() const { return heads * partialHeadBytes(); }
   bool operator==(const AttentionDesc &) const = default;
 };
+/// Of head h of `heads` (arXiv 2108.12409, section 3 and the authors' code for heads that are no power of two).
+float alibiSlope(int64_t heads, int64_t h);
 struct KvAppendDesc : AttentionDesc {};
 
 } // namespace llmc

@@ -132,7 +132,7 @@ private:
     } else if (auto attention = dyn_cast<kernel::AttentionAttr>(func.getDescriptor())) {
       row.n = attention.getHeads() * attention.getHeadDim();
       if (func.getFamily() != kernel::Family::Attention) return;
-      row.positionBytes = 2 * attention.getKvHeads() * attention.getHeadDim() * attention.getKvBits() / 8;
+      row.positionBytes = toDesc(attention).kvLayerBytes() / kPagePositions;
       row.positionOperations = 4 * row.n; // a multiply-add with each key, one with each value
       row.window = attention.getWindow();
     }

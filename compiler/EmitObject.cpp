@@ -93,7 +93,7 @@ public:
       : into(into), i64(llvm::Type::getInt64Ty(into.getContext())), ptr(llvm::PointerType::get(into.getContext(), 0)) {}
 
   void add(ModuleOp model, llvm::ArrayRef<Variant> variants) {
-    static_assert(sizeof(llmc_model_constants) == 9 * 8 && sizeof(llmc_variant) == 10 * 8);
+    static_assert(sizeof(llmc_model_constants) == 9 * 8 && sizeof(llmc_variant) == 11 * 8);
     llvm::SmallVector<llvm::Constant *> entries, fields;
     for (const Variant &variant : variants) entries.push_back(entry(variant));
     auto *array = llvm::ConstantArray::get(llvm::ArrayType::get(entries.front()->getType(), entries.size()), entries);
@@ -116,8 +116,8 @@ private:
     llvm::SmallVector<llvm::Constant *> fields = {
         text(into, variant.target.name), constant(int64_t(variant.target.features.raw())),
         text(into, toString(variant.target.features)), into.getFunction(stepOf(*variant.module).getSymName())};
-    for (llvm::StringRef name :
-         {kArenaRowBytes, kLogitArenaRowBytes, kLogitsOffset, kLogitsStride, kPrivateBytes, kMatmulCalls})
+    for (llvm::StringRef name : {kArenaRowBytes, kLogitArenaRowBytes, kLogitsOffset, kLogitsStride, kPrivateBytes,
+                                 kMatmulCalls, kPartialBytes})
       fields.push_back(constant(number(*variant.module, name)));
     return llvm::ConstantStruct::getAnon(fields);
   }

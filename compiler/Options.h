@@ -11,7 +11,7 @@ struct Options {
   int64_t groupSize = 32;        // k per scale, for int8 and int4
   bool asymmetric = false;       // zero points
   std::string compute = "auto";  // auto or one of kComputeModes (passes/support/Schemes.h)
-  std::string kvType = "f16";    // f32, f16: elements of the KV cache
+  std::string kvType = "f16";    // f32, f16, bf16, int8: elements of the KV cache
   int64_t maxContext = 0;        // positions of a sequence; 0: the model's own
   unsigned threads = 0;          // for the weight program; 0: as many as this process may use
   std::string stopAfter;         // stage name; empty: all stages

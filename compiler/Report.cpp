@@ -96,10 +96,10 @@ Json kernelsOf(const Variant &variant) {
           rowwise.getOp().str() + " to " + desc.out.name() + ", " + std::to_string(desc.columns) + " columns";
       row["others"] = othersOf(func.getRow(), desc, target);
     } else if (auto attention = dyn_cast<kernel::AttentionAttr>(func.getDescriptor())) {
-      AttentionDesc desc = toDesc(attention, minRows, maxRows, func.getRowBlock());
+      AttentionDesc desc = toDesc(attention);
       bool append = func.getFamily() == kernel::Family::KvAppend;
       row["shape"] = std::to_string(desc.heads) + " heads, " + std::to_string(desc.kvHeads) + " kv heads of " +
-                     std::to_string(desc.headDim) + ", " + std::to_string(attention.getKvBits()) + "-bit cache";
+                     std::to_string(desc.headDim) + ", " + attention.getKv().str() + " cache";
       row["others"] =
           append ? othersOf(func.getRow(), KvAppendDesc{desc}, target) : othersOf(func.getRow(), desc, target);
     }

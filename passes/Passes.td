@@ -107,7 +107,7 @@ def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
   let dependentDialects = ["llmc::kernel::KernelDialect", "llmc::wq::WqDialect"];
   let options = [
     Option<"target", "target", "std::string", "\"x86-64-v2\"", "target name (llmc targets)">,
-    Option<"kvType", "kv-type", "std::string", "\"f16\"", "f32 or f16">];
+    Option<"kvType", "kv-type", "std::string", "\"f16\"", "f32, f16, bf16 or int8">];
 }
 def ReplicateRows : Pass<"llmc-replicate-rows", "mlir::func::FuncOp"> {
   let summary = "in steps of few rows, every thread computes norms and the like for itself";

@@ -98,10 +98,17 @@ static uint64_t otherBytes(const struct llmcLimits *l) {
 
 /* ---- plan ---- */
 
-/* Bytes of count values of `size` bytes and, behind them, `extra`. */
-static int product(const char *name, int64_t count, int64_t size, int64_t extra, int64_t *out, llmc_error *error) {
-  if (!__builtin_mul_overflow(count, size, out) && *out < (int64_t)1 << 46) {
-    *out += extra;
+/* Scratch of attention: what a step of few rows shares among threads. */
+static int64_t partialBytes(const struct llmcLimits *l) {
+  int64_t chunks = roundUpDivide(l->pagesPerSequence * LLMC_PAGE_POSITIONS, LLMC_CHUNK_POSITIONS);
+  if (chunks < 2) return 0;
+  return smaller(l->rows, LLMC_FEW_ROWS) * chunks * l->variant->partial_bytes;
+}
+
+/* count * size + more bytes, as they are mapped. */
+static int product(const char *name, int64_t count, int64_t size, int64_t more, int64_t *out, llmc_error *error) {
+  if (!__builtin_mul_overflow(count, size, out) && !__builtin_add_overflow(*out, more, out) &&
+      *out < (int64_t)1 << 46) {
     *out = (int64_t)llmcMapSize((uint64_t)(*out ? *out : 1), true);
     return LLMC_OK;
   }
@@ -116,7 +123,8 @@ static int planMemory(const llmc_model *model, const llmc_context_options *optio
   int status = fillLimits(model, options, limits, error);
   const struct llmc_variant *v = model->variant;
   if (!status)
-    status = product("arena", limits->rows, v->arena_row_bytes, limits->threads * v->private_bytes, &p.arena, error);
+    status = product("arena", limits->rows, v->arena_row_bytes,
+                     limits->threads * v->private_bytes + partialBytes(limits), &p.arena, error);
   if (!status) status = product("logit arena", limits->logitRows, v->logit_arena_row_bytes, 0, &p.logit_arena, error);
   if (!status) status = product("kv cache", limits->pages, c->page_bytes, 0, &p.kv_cache, error);
   if (status) return status;
@@ -151,6 +159,8 @@ static void fillBatch(llmc_context *c) {
       .private_bytes = c->limits.variant->private_bytes,
       .claims = c->claims,
       .weights = c->model->weights,
+      .partials = c->arena + c->limits.rows * c->limits.variant->arena_row_bytes +
+                  c->limits.threads * c->limits.variant->private_bytes,
   };
 }
 

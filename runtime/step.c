@@ -53,8 +53,11 @@ static int checkLogits(const llmc_context *c, const llmc_step_input *input, llmc
 /* Rows of one sequence side by side, sequences in order of first appearance. Lengths already include the new tokens. */
 static void placeRows(llmc_context *c, const llmc_step_input *input) {
   int32_t start = 0;
+  c->batch.longest = 0;
+  c->batch.lone_rows = c->groups.count == input->n;
   for (int64_t g = 0; g < c->groups.count; ++g) {
     int32_t s = c->groups.sequence[g], count = c->groups.tokens[s];
+    if (c->kv.lengths[s] > c->batch.longest) c->batch.longest = c->kv.lengths[s];
     for (int32_t k = 0; k < count; ++k) {
       c->positions[start + k] = c->kv.lengths[s] - count + k;
       c->rowSequence[start + k] = s;

@@ -12,6 +12,7 @@ target_sources(llmc_codegen PRIVATE
   portable/MatmulEpilogue.cpp
   portable/Numeric.cpp
   portable/RopeTable.cpp
+  portable/Rotation.cpp
   portable/RowQ8.cpp
   portable/Rowwise.cpp
   portable/TopK.cpp

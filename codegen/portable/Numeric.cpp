@@ -28,10 +28,14 @@ Var toF16(KernelBuilder &b, Var x) {
 Var fromBf16(KernelBuilder &b, Var bits) { return b.asFloat(b.zeroExtend(bits, b.i32()) << 16); }
 
 Var toBf16(KernelBuilder &b, Var x) {
-  Var bits = b.asInt(x), magnitude = bits & 0x7fffffff;
-  Var rounded = (bits + (((bits >> 16) & 1) + 0x7fff)) >> 16;
-  Var normal = b.select(Var(0x7f800000) < magnitude, (bits >> 16) | 0x40, rounded);
-  return b.truncate(b.select(magnitude < 0x00800000, (bits >> 16) & 0x8000, normal), b.i16());
+  Var bits = b.asInt(x);
+  Var rounded = (bits + (((bits >> 16) & 1) + 0x7fff)) >> 16, quiet = (bits >> 16) | 0x40;
+  return b.truncate(b.select(Var(0x7f800000) < (bits & 0x7fffffff), quiet, rounded), b.i16());
+}
+
+Var toBf16Row(KernelBuilder &b, Var x) {
+  Var bits = b.asInt(x), zero = b.truncate((bits >> 16) & 0x8000, b.i16());
+  return b.select((bits & 0x7fffffff) < 0x00800000, zero, toBf16(b, x));
 }
 
 Var exp(KernelBuilder &b, Var x) {

@@ -58,9 +58,9 @@ void storeVector16(KernelBuilder &b, RowFormat format, int64_t columns, Var out,
   for (int64_t k = 0; k < kLanes; ++k) lanes[positionInRow16(format.order, k)] = k;
   auto store = [&](Var bits, int64_t row) { b.store(b.permute(bits, lanes), out + row + column * 2); };
   if (format.kind == RowFormat::Kind::F16) return store(toF16(b, x), 0);
-  Var high = toBf16(b, x);
+  Var high = toBf16Row(b, x);
   store(high, 0);
-  if (format.kind == RowFormat::Kind::BF16Pair) store(toBf16(b, x - fromBf16(b, high)), paddedK16(columns) * 2);
+  if (format.kind == RowFormat::Kind::BF16Pair) store(toBf16Row(b, x - fromBf16(b, high)), paddedK16(columns) * 2);
 }
 
 void storeRow16(KernelBuilder &b, RowFormat format, int64_t columns, Var out,
@@ -120,6 +120,21 @@ void storeRow(KernelBuilder &b, RowFormat format, int64_t columns, Var out, Valu
   if (format.isQ8()) return storeQ8(b, columns, format.block, out, value);
   if (format.is16Bit()) return storeRow16(b, format, columns, out, value);
   b.columns(columns, [&](Var column, int64_t valid) { b.storeLanes(value(column, valid), out + column * 4, valid); });
+}
+
+void storeColumns(KernelBuilder &b, RowFormat format, int64_t columns, Var out, Var first, int64_t count, Var last,
+                  Value value) {
+  if (format == RowFormat::F32)
+    return b.columns(count, [&](Var column, int64_t valid) {
+      b.storeLanes(value(column, valid), out + (first + column) * 4, valid);
+    });
+  b.columns(count, kActivationBlock, {}, [&](Var column, int64_t valid, Vars) {
+    Var low = value(column, std::min(valid, kLanes));
+    Var high = valid > kLanes ? value(column + kLanes, valid - kLanes) : b.splat(0);
+    storeQ8Block(b, columns, out, first + column, {low, high});
+    return Vars();
+  });
+  b.ifThen(last, [&] { padQ8Row(b, columns, kActivationBlock, roundUp(columns, kLanes), out); });
 }
 
 } // namespace llmc::portable

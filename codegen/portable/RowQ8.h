@@ -17,5 +17,9 @@ void storeQ8Block(KernelBuilder &b, int64_t columns, Var out, Var column, llvm::
 /// Zeroes a q8 row to its padded end: codes from column `from` on (a multiple of 16), scales and sums of the blocks
 /// that begin there or later.
 void padQ8Row(KernelBuilder &b, int64_t columns, int64_t block, int64_t from, Var out);
+/// The same for columns [first, first + count) of a row, multiples of 32, if the format is Q8; `first` need not be
+/// known. `last`, or null: whether these are the last columns of the row, behind which padding is written.
+void storeColumns(KernelBuilder &b, RowFormat format, int64_t columns, Var out, Var first, int64_t count, Var last,
+                  llvm::function_ref<Var(Var column, int64_t valid)> value);
 
 } // namespace llmc::portable

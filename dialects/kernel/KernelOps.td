@@ -47,12 +47,15 @@ def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
                     DefaultValuedParameter<"bool", "false">:$bias);
 }
 def Kernel_AttentionAttr : Kernel_Descriptor<"Attention", "attention"> {
-  let parameters = (ins "int64_t":$heads, "int64_t":$kv_heads, "int64_t":$head_dim, "int64_t":$kv_bits, "::llmc::F32":$scale,
+  let parameters = (ins "int64_t":$heads, "int64_t":$kv_heads, "int64_t":$head_dim,
+                    StringRefParameter<"type of the cache: f32, f16, bf16 or int8">:$kv, "::llmc::F32":$scale,
                     DefaultValuedParameter<"int64_t", "0">:$rope_dim,
                     DefaultValuedParameter<"bool", "false">:$interleaved,
                     "int64_t":$page_bytes, "int64_t":$qkv_stride,
                     DefaultValuedParameter<"int64_t", "0">:$rope_stride, "int64_t":$y_stride,
-                    DefaultValuedParameter<"int64_t", "0">:$window);
+                    DefaultValuedParameter<"int64_t", "0">:$window, DefaultValuedParameter<"bool", "false">:$alibi,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$softcap,
+                    DefaultValuedParameter<"bool", "false">:$sinks, DefaultValuedParameter<"bool", "false">:$q8_out);
 }
 
 def Kernel_Family : I32EnumAttr<"Family", "kernel family: which argument structure and table", [
@@ -84,20 +87,24 @@ def Kernel_CallOp : Kernel_Op<"call", [MemoryEffects<[MemRead, MemWrite]>]> {
     and the result are values in the arena, packed weights (wq.get_packed) or arguments of the step; `tied` = i means
     that the result is written in place of input i. `units` counts panels (partition panels) or kv heads (blocks).
     `logit_rows`: the rows are the wanted logits' rows, not the tokens. `operand_roles` names the argument-structure
-    field each input goes to: "x", "w", "bias", "y", "qkv", "rope", "q"; "y" is the buffer that a tied result is in.
+    field each input goes to: "x", "w", "bias", "y", "qkv", "rope", "sinks"; "y" is the buffer that a tied result is in.
     `column_offset` (bytes) is where in each row of the result the call writes; `layer_offset` (bytes) is the layer's
     part of a KV page. `replicated`: in steps of few rows every thread computes all rows into a copy of its own, at
     `private_offset`. `many`: nothing runs in steps of few rows. Panels become rows where a step is split by rows (LLMC_MODE_ROWS).
+    `append` (attention): the kernel that stores the rows' k and v first, where a step has several
+    rows of one sequence; where it has not, attention does so itself.
   }];
   let arguments = (ins Variadic<AnyType>:$inputs, FlatSymbolRefArrayAttr:$callees, StrArrayAttr:$operand_roles,
                    Kernel_PartitionAttr:$partition, I64Attr:$units, UnitAttr:$logit_rows, UnitAttr:$replicated,
                    UnitAttr:$many,
                    OptionalAttr<I64Attr>:$private_offset, OptionalAttr<I64Attr>:$tied,
                    DefaultValuedAttr<I64Attr, "0">:$column_offset, DefaultValuedAttr<I64Attr, "0">:$layer_offset,
+                   OptionalAttr<FlatSymbolRefAttr>:$append,
                    I64Attr:$row_bytes, OptionalAttr<I64Attr>:$offset);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = [{
-    $callees `(` $inputs `)` $operand_roles `over` $partition $units (`tied` $tied^)? `row_bytes` $row_bytes
+    $callees `(` $inputs `)` $operand_roles `over` $partition $units (`tied` $tied^)? (`append` $append^)?
+    `row_bytes` $row_bytes
     (`offset` $offset^)? attr-dict `:` functional-type($inputs, $y)
   }];
   let hasVerifier = 1;

@@ -76,9 +76,11 @@ llvm::Error Evaluator::readOperands(mlir::Operation &op) {
   return llvm::Error::success();
 }
 
-template <typename Op> static AttentionShape shapeOf(Op op) {
-  return {int64_t(op.getHeads()), int64_t(op.getKvHeads()), int64_t(op.getHeadDim()), int64_t(op.getWindow()),
-          op.getScale().convertToFloat()};
+template <typename Op> static AttentionShape shapeOf(Op op, const Tensor *sinks) {
+  return {int64_t(op.getHeads()),           int64_t(op.getKvHeads()),
+          int64_t(op.getHeadDim()),         int64_t(op.getWindow()),
+          op.getScale().convertToFloat(),   op.getAlibi(),
+          op.getSoftcap().convertToFloat(), sinks};
 }
 
 Result Evaluator::evaluateEmbed(EmbedOp op) {
@@ -127,11 +129,12 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       })
       .Case<AttentionOp>([&](auto op) {
         return attention(tensor(op.getQ()), tensor(op.getK()), tensor(op.getV()), indices(op.getPositions()),
-                         shapeOf(op), cache[op.getLayer()]);
+                         shapeOf(op, optionalTensor(op.getSinks())), cache[op.getLayer()]);
       })
       .Case<AttentionKvOp>([&](auto op) {
         return attentionKv(tensor(op.getQkv()), indices(op.getPositions()), optionalTensor(op.getTable()),
-                           op.getRope().value_or(RopeAttr()), shapeOf(op), cache[op.getLayer()]);
+                           op.getRope().value_or(RopeAttr()), shapeOf(op, optionalTensor(op.getSinks())),
+                           cache[op.getLayer()]);
       })
       .Case<ConcatColumnsOp>([&](auto op) {
         return concatColumns(llvm::map_to_vector(op.getParts(), [&](mlir::Value part) { return &tensor(part); }));

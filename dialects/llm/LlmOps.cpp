@@ -167,6 +167,9 @@ template <typename Op> static LogicalResult verifyHeads(Op op) {
   if (heads <= 0 || kvHeads <= 0 || heads % kvHeads) return op.emitOpError("expects kv_heads that divide heads");
   if (dim <= 0) return op.emitOpError("expects a positive head_dim");
   if (columns(op.getY()) != heads * dim) return op.emitOpError("expects a result of heads * head_dim columns");
+  if (!(op.getSoftcap().convertToFloat() >= 0)) return op.emitOpError("expects softcap >= 0");
+  if (Value sinks = op.getSinks(); sinks && (tensor(sinks).getRank() != 1 || tensor(sinks).getDimSize(0) != heads))
+    return op.emitOpError("expects a sink for each head");
   return success();
 }
 

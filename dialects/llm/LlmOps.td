@@ -141,28 +141,45 @@ def Llm_AttentionOp : Llm_Op<"attention", [MemoryEffects<[MemRead, MemWrite]>, A
   let summary = "causal attention over the cache of `layer`, after k and v were appended to it at `positions`";
   let description = [{
     q: [M, heads*D]; k, v: [M, kv_heads*D]; y: [M, heads*D]; f32. Query head h uses kv head h / (heads/kv_heads).
-    y[r,h] = sum_j softmax_j(scale * q[r,h].k[j,g]) v[j,g] over the positions j <= positions[r] of the row's sequence
-    (the last `window` of them if window > 0).
+    y[r,h] = sum_j softmax_j(s[j]) v[j,g] over the positions j <= positions[r] of the row's sequence (the last `window`
+    of them if window > 0), s[j] = scale * q[r,h].k[j,g]; with `softcap` > 0 softcap * tanh(s[j] / softcap); with `alibi`
+    plus slope[h] * (j - positions[r]), slopes of arXiv 2108.12409. `sinks`: [heads], for each head a logit more in the
+    sum of the softmax, without a value.
   }];
   let arguments = (ins AnyRankedTensor:$q, AnyRankedTensor:$k, AnyRankedTensor:$v, Llm_Indices:$positions,
+                   Optional<AnyRankedTensor>:$sinks,
                    I64Attr:$layer, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
-                   DefaultValuedAttr<I64Attr, "0">:$window);
+                   DefaultValuedAttr<I64Attr, "0">:$window, UnitAttr:$alibi,
+                   DefaultValuedAttr<F32Attr, "0.0f">:$softcap);
   let results = (outs AnyRankedTensor:$y);
-  let assemblyFormat = "$q `,` $k `,` $v `,` $positions attr-dict `:` type($q) `,` type($k) `,` type($v)";
+  let assemblyFormat = [{
+    $q `,` $k `,` $v `,` $positions (`sinks` $sinks^ `:` type($sinks))? attr-dict `:` type($q) `,` type($k) `,` type($v)
+  }];
+  // Without alibi, softcap and sinks.
+  let builders = [OpBuilder<(ins "::mlir::Type":$y, "::mlir::Value":$q, "::mlir::Value":$k, "::mlir::Value":$v,
+                             "::mlir::Value":$positions, "::mlir::IntegerAttr":$layer, "::mlir::IntegerAttr":$heads,
+                             "::mlir::IntegerAttr":$kvHeads, "::mlir::IntegerAttr":$headDim,
+                             "::mlir::FloatAttr":$scale, "::mlir::IntegerAttr":$window), [{
+    build($_builder, $_state, y, q, k, v, positions, ::mlir::Value(), layer, heads, kvHeads, headDim, scale, window,
+          ::mlir::UnitAttr(), $_builder.getF32FloatAttr(0.0f));
+  }]>];
   let hasVerifier = 1;
 }
-def Llm_AttentionKvOp : Llm_Op<"attention_kv", [MemoryEffects<[MemRead, MemWrite]>]> {
+def Llm_AttentionKvOp : Llm_Op<"attention_kv", [MemoryEffects<[MemRead, MemWrite]>, AttrSizedOperandSegments]> {
   let summary = "rope, in-place append to the KV cache, and attention in one op";
   let description = [{
     qkv: [M, (heads+2*kv_heads)*D], q then k then v; table: [M, rope.dim] cosines and sines (absent without rope);
-    otherwise as llm.attention of the rotated q and k.
+    otherwise as llm.attention of the rotated q and k. y: [M, heads*D] f32 or !wq.q8.
   }];
   let arguments = (ins AnyRankedTensor:$qkv, Llm_Indices:$positions, Optional<AnyRankedTensor>:$table,
+                   Optional<AnyRankedTensor>:$sinks,
                    I64Attr:$layer, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, F32Attr:$scale,
-                   DefaultValuedAttr<I64Attr, "0">:$window, OptionalAttr<Llm_RopeAttr>:$rope);
+                   DefaultValuedAttr<I64Attr, "0">:$window, UnitAttr:$alibi,
+                   DefaultValuedAttr<F32Attr, "0.0f">:$softcap, OptionalAttr<Llm_RopeAttr>:$rope);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = [{
-    $qkv `,` $positions (`table` $table^ `:` type($table))? attr-dict `:` type($qkv) `->` type($y)
+    $qkv `,` $positions (`table` $table^ `:` type($table))? (`sinks` $sinks^ `:` type($sinks))? attr-dict `:`
+    type($qkv) `->` type($y)
   }];
   let hasVerifier = 1;
 }

@@ -36,8 +36,9 @@ struct FuseAttention : OpRewritePattern<llm::AttentionOp> {
     auto type = RankedTensorType::get({ShapedType::kDynamic, columns}, rewriter.getF32Type());
     Value qkv = llm::ConcatColumnsOp::create(rewriter, op.getLoc(), type, ValueRange{q, k, op.getV()});
     rewriter.replaceOpWithNewOp<llm::AttentionKvOp>(
-        op, op.getType(), qkv, op.getPositions(), table, op.getLayerAttr(), op.getHeadsAttr(), op.getKvHeadsAttr(),
-        op.getHeadDimAttr(), op.getScaleAttr(), op.getWindowAttr(), ropeQ ? ropeQ.getRopeAttr() : llm::RopeAttr());
+        op, op.getType(), qkv, op.getPositions(), table, op.getSinks(), op.getLayerAttr(), op.getHeadsAttr(),
+        op.getKvHeadsAttr(), op.getHeadDimAttr(), op.getScaleAttr(), op.getWindowAttr(), op.getAlibiAttr(),
+        op.getSoftcapAttr(), ropeQ ? ropeQ.getRopeAttr() : llm::RopeAttr());
     return success();
   }
 };

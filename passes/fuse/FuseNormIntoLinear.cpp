@@ -11,11 +11,20 @@ using namespace mlir;
 
 namespace {
 
+/// One kernel writes the rows of attention in all steps: f32, or q8 in blocks of 32, which a head has whole.
+bool attentionWrites(llm::AttentionKvOp attention, RankedTensorType rows) {
+  return fewRows(rows) == RowFormat::Q8 && manyRows(rows) == RowFormat::Q8 &&
+         attention.getHeadDim() % RowFormat::Q8.block == 0;
+}
+
 struct WriteQuantizedRows : OpRewritePattern<wq::QuantizeRowsOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(wq::QuantizeRowsOp op, PatternRewriter &rewriter) const override {
     Operation *producer = op.getX().getDefiningOp();
-    if (!isa_and_present<llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp, llm::GluOp>(producer)) return failure();
+    auto attention = dyn_cast_or_null<llm::AttentionKvOp>(producer);
+    if (attention && !attentionWrites(attention, cast<RankedTensorType>(op.getType()))) return failure();
+    if (!isa_and_present<llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp, llm::GluOp, llm::AttentionKvOp>(producer))
+      return failure();
     if (!producer->hasOneUse()) return rewriter.notifyMatchFailure(op, "the f32 rows have another use");
     rewriter.setInsertionPoint(producer);
     Operation *quantised = rewriter.clone(*producer);

@@ -36,7 +36,12 @@ int64_t fieldOf(kernel::Family family, StringRef role) {
         .Case("qkv", offsetof(llmc_kv_append_args, qkv))
         .Case("rope", offsetof(llmc_kv_append_args, rope))
         .Default(-1);
-  case kernel::Family::Attention: return role == "q" ? offsetof(llmc_attention_args, q) : -1;
+  case kernel::Family::Attention:
+    return llvm::StringSwitch<int64_t>(role)
+        .Case("qkv", offsetof(llmc_attention_args, qkv))
+        .Case("rope", offsetof(llmc_attention_args, rope))
+        .Case("sinks", offsetof(llmc_attention_args, sinks))
+        .Default(-1);
   }
   return -1;
 }
@@ -81,7 +86,7 @@ struct LowerToLlvm : impl::LowerToLlvmBase<LowerToLlvm> {
     for (Operation &op : step.front()) {
       loc = op.getLoc();
       if (auto call = dyn_cast<kernel::CallOp>(op)) {
-        if (failed(lowerCall(call))) return signalPassFailure();
+        if (failed(call.getAppend() ? lowerAttention(call) : lowerCall(call))) return signalPassFailure();
       } else if (auto meet = dyn_cast<kernel::BarrierOp>(op)) {
         lowerBarrier(meet);
       } else if (!isa<wq::GetPackedOp, kernel::AllocOp, kernel::ByRowsOp, func::ReturnOp>(op)) {
@@ -145,7 +150,7 @@ private:
       LLVM::CondBrOp::create(*b, *loc, meets, meet, done);
       b->setInsertionPointToStart(meet);
     }
-    LLVM::CallOp::create(*b, *loc, barrier, ValueRange{batch, thread, threads});
+    callBarrier();
     if (!done) return;
     LLVM::BrOp::create(*b, *loc, ValueRange(), done);
     b->setInsertionPointToStart(done);
@@ -162,7 +167,7 @@ private:
     kernel::Family family = callees[0].getFamily();
     Value count = call.getLogitRows() ? logitCount : rows;
     if (family == kernel::Family::Matmul) return lowerMatmul(call, count, callees);
-    Value units = unitsOf(call, count, callees);
+    Value units = unitsOf(call, count);
     Value begin = share(units, thread), end = share(units, LLVM::AddOp::create(*b, *loc, thread, constant(1)));
     if (call.getReplicated()) {
       begin = LLVM::SelectOp::create(*b, *loc, few, constant(0), begin);
@@ -208,15 +213,76 @@ private:
     return success();
   }
 
-  /// Units of the whole call. Blocks: row blocks times kv heads; the block size is that of the kernel that will run.
-  Value unitsOf(kernel::CallOp call, Value count, MutableArrayRef<kernel::FuncOp> callees) {
-    if (call.getPartition() == kernel::Partition::Rows) return count;
-    Value block = constant(callees.back().getRowBlock());
-    for (kernel::FuncOp callee : llvm::reverse(callees.drop_back()))
-      block =
-          LLVM::SelectOp::create(*b, *loc, atMost(count, callee.getMaxRows()), constant(callee.getRowBlock()), block);
-    Value up = LLVM::SubOp::create(*b, *loc, LLVM::AddOp::create(*b, *loc, count, block), constant(1));
-    return LLVM::MulOp::create(*b, *loc, LLVM::UDivOp::create(*b, *loc, up, block), constant(call.getUnits()));
+  /// Units of the whole call.
+  Value unitsOf(kernel::CallOp call, Value count) {
+    return call.getPartition() == kernel::Partition::Rows ? count : constant(call.getUnits());
+  }
+
+  //===- Attention ---------------------------------------------------------------------===//
+  /// Stores k and v where a step has several rows of a sequence; then units of whole rows, or, where few rows are long,
+  /// of chunks, and what merges them.
+  LogicalResult lowerAttention(kernel::CallOp call) {
+    auto attend = symbols->lookup<kernel::FuncOp>(cast<FlatSymbolRefAttr>(call.getCallees()[0]).getValue());
+    auto append = symbols->lookup<kernel::FuncOp>(*call.getAppend());
+    if (!attend || !append) return call.emitError("names an unknown kernel");
+    Value lone = compare(LLVM::ICmpPredicate::ne, loadField(i64, offsetof(llmc_batch, lone_rows)), constant(0));
+    if (failed(appendRows(call, append, lone)) || failed(storeArguments(call, kernel::Family::Attention, rows)))
+      return failure();
+    Value kvHeads = constant(call.getUnits());
+    Value rowBlock = LLVM::SelectOp::create(*b, *loc, few, constant(1), constant(attend.getRowBlock()));
+    Value rowHeads = LLVM::MulOp::create(*b, *loc, rows, kvHeads);
+    Value units = LLVM::MulOp::create(*b, *loc, divideUp(rows, rowBlock), kvHeads);
+    // A window that is no longer than a chunk is not worth a barrier.
+    int64_t window = cast<kernel::AttentionAttr>(attend.getDescriptor()).getWindow();
+    Value isSplit;
+    if (!window || window > LLMC_CHUNK_POSITIONS) {
+      Value longest = loadField(i64, offsetof(llmc_batch, longest));
+      Value chunks = divideUp(longest, constant(LLMC_CHUNK_POSITIONS));
+      isSplit = LLVM::AndOp::create(*b, *loc, few, compare(LLVM::ICmpPredicate::sgt, chunks, constant(1)));
+      units = LLVM::SelectOp::create(*b, *loc, isSplit, LLVM::MulOp::create(*b, *loc, rowHeads, chunks), units);
+      store(chunks, offsetof(llmc_attention_args, chunks));
+    }
+    static_assert(LLMC_ATTENTION_ROWS == 0 && LLMC_ATTENTION_CHUNKS == 1);
+    Value phase = isSplit ? LLVM::ZExtOp::create(*b, *loc, i64, isSplit).getResult() : constant(LLMC_ATTENTION_ROWS);
+    setRange(thread, units);
+    store(threads, offsetof(llmc_attention_args, step));
+    store(rowBlock, offsetof(llmc_attention_args, row_block));
+    store(LLVM::ZExtOp::create(*b, *loc, i64, lone), offsetof(llmc_attention_args, append));
+    store(phase, offsetof(llmc_attention_args, phase));
+    callKernel(attend, nullptr);
+    if (isSplit) mergeChunks(attend, isSplit, rowHeads);
+    return success();
+  }
+
+  LogicalResult appendRows(kernel::CallOp call, kernel::FuncOp append, Value lone) {
+    Block *work = newBlock(), *done = newBlock();
+    LLVM::CondBrOp::create(*b, *loc, lone, done, work);
+    b->setInsertionPointToStart(work);
+    if (failed(storeArguments(call, kernel::Family::KvAppend, rows))) return failure();
+    setRange(share(rows, thread), share(rows, LLVM::AddOp::create(*b, *loc, thread, constant(1))));
+    callKernel(append, nullptr); // of no rows it returns
+    callBarrier();
+    LLVM::BrOp::create(*b, *loc, ValueRange(), done);
+    b->setInsertionPointToStart(done);
+    return success();
+  }
+
+  void mergeChunks(kernel::FuncOp attend, Value isSplit, Value rowHeads) {
+    Block *merge = newBlock(), *done = newBlock();
+    LLVM::CondBrOp::create(*b, *loc, isSplit, merge, done);
+    b->setInsertionPointToStart(merge);
+    callBarrier();
+    setRange(thread, rowHeads);
+    store(constant(LLMC_ATTENTION_MERGE), offsetof(llmc_attention_args, phase));
+    callKernel(attend, done);
+    b->setInsertionPointToStart(done);
+  }
+
+  void setRange(Value begin, Value end) { store(begin, 0), store(end, 8); }
+  void callBarrier() { LLVM::CallOp::create(*b, *loc, barrier, ValueRange{batch, thread, threads}); }
+  Value divideUp(Value x, Value by) {
+    Value up = LLVM::SubOp::create(*b, *loc, LLVM::AddOp::create(*b, *loc, x, by), constant(1));
+    return LLVM::UDivOp::create(*b, *loc, up, by);
   }
 
   /// Where the share of thread t begins: units * t / threads.
@@ -237,10 +303,14 @@ private:
       store(constant(call.getLayerOffset()), offsetof(llmc_kv_append_args, layer_offset));
       store(LLVM::ZeroOp::create(*b, *loc, ptr), offsetof(llmc_kv_append_args, rope));
     }
-    if (family == kernel::Family::Attention)
+    if (family == kernel::Family::Attention) {
       store(constant(call.getLayerOffset()), offsetof(llmc_attention_args, layer_offset));
+      store(LLVM::ZeroOp::create(*b, *loc, ptr), offsetof(llmc_attention_args, rope));
+      store(LLVM::ZeroOp::create(*b, *loc, ptr), offsetof(llmc_attention_args, sinks));
+    }
     for (auto [input, role] : llvm::zip(call.getInputs(), call.getOperandRoles().getAsRange<StringAttr>())) {
       if (role.getValue() == "y") continue; // the buffer of a tied result
+      if (role.getValue() == "sinks" && family == kernel::Family::KvAppend) continue;
       int64_t field = fieldOf(family, role.getValue());
       if (field < 0) return call.emitError("has an input of unknown role ") << role;
       FailureOr<Value> address = addressOf(input);
@@ -262,9 +332,10 @@ private:
     callKernel(callees.back(), done);
   }
 
+  /// Goes on at `done`, if it is not null.
   void callKernel(kernel::FuncOp callee, Block *done) {
     LLVM::CallOp::create(*b, *loc, declare(callee), ValueRange{arguments});
-    LLVM::BrOp::create(*b, *loc, ValueRange(), done);
+    if (done) LLVM::BrOp::create(*b, *loc, ValueRange(), done);
   }
 
   LLVM::LLVMFuncOp declare(kernel::FuncOp callee) {
@@ -312,9 +383,10 @@ private:
     return LLVM::LoadOp::create(*b, *loc, type, at(batch, constant(offset)));
   }
   void store(Value value, int64_t offset) { LLVM::StoreOp::create(*b, *loc, value, at(arguments, constant(offset))); }
-  Value atMost(Value count, int64_t limit) {
-    return LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::sle, count, constant(limit));
+  Value compare(LLVM::ICmpPredicate predicate, Value x, Value y) {
+    return LLVM::ICmpOp::create(*b, *loc, predicate, x, y);
   }
+  Value atMost(Value count, int64_t limit) { return compare(LLVM::ICmpPredicate::sle, count, constant(limit)); }
   Block *newBlock() {
     OpBuilder::InsertionGuard guard(*b);
     return b->createBlock(b->getInsertionBlock()->getParent());

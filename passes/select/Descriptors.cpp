@@ -35,15 +35,23 @@ RowwiseDesc toDesc(kernel::RowwiseAttr a, int64_t maxRows) {
   return d;
 }
 
-AttentionDesc toDesc(kernel::AttentionAttr a, int64_t minRows, int64_t maxRows, int64_t rowBlock) {
+static constexpr const char *kKvNames[] = {"f32", "f16", "bf16", "int8"};
+
+std::optional<KvType> kvTypeOf(llvm::StringRef name) {
+  const auto *found = llvm::find(kKvNames, name);
+  return found == std::end(kKvNames) ? std::nullopt : std::optional(KvType(found - std::begin(kKvNames)));
+}
+
+AttentionDesc toDesc(kernel::AttentionAttr a) {
   AttentionDesc d;
   d.heads = a.getHeads(), d.kvHeads = a.getKvHeads(), d.headDim = a.getHeadDim();
-  d.kv = a.getKvBits() == 16 ? KvType::F16 : KvType::F32;
+  d.kv = *kvTypeOf(a.getKv());
   d.scale = a.getScale(), d.ropeDim = a.getRopeDim();
   d.rope = !a.getRopeDim() ? RopeStyle::None : a.getInterleaved() ? RopeStyle::Interleaved : RopeStyle::Half;
   d.pageBytes = a.getPageBytes(), d.window = a.getWindow();
   d.qkvStride = a.getQkvStride(), d.ropeStride = a.getRopeStride(), d.yStride = a.getYStride();
-  d.minRows = minRows, d.maxRows = maxRows, d.rowBlock = rowBlock;
+  d.alibi = a.getAlibi(), d.softcap = a.getSoftcap(), d.sinks = a.getSinks();
+  d.out = a.getQ8Out() ? RowFormat::Q8 : RowFormat::F32;
   return d;
 }
 
@@ -58,14 +66,14 @@ static llvm::Expected<Code> emitRow(llvm::StringRef row, const Desc &desc, const
 }
 
 llvm::Expected<Code> emitKernel(kernel::FuncOp func, const Target &target) {
-  int64_t minRows = func.getMinRows(), maxRows = func.getMaxRows(), rowBlock = func.getRowBlock();
+  int64_t minRows = func.getMinRows(), maxRows = func.getMaxRows();
   mlir::Attribute descriptor = func.getDescriptor();
   if (auto matmul = mlir::dyn_cast<kernel::MatmulAttr>(descriptor))
     return emitRow(func.getRow(), toDesc(matmul, minRows, maxRows), target);
   if (auto rowwise = mlir::dyn_cast<kernel::RowwiseAttr>(descriptor))
     return emitRow(func.getRow(), toDesc(rowwise, maxRows), target);
   auto attention = mlir::cast<kernel::AttentionAttr>(descriptor);
-  AttentionDesc desc = toDesc(attention, minRows, maxRows, rowBlock);
+  AttentionDesc desc = toDesc(attention);
   if (func.getFamily() == kernel::Family::KvAppend) return emitRow(func.getRow(), KvAppendDesc{desc}, target);
   return emitRow(func.getRow(), desc, target);
 }

@@ -7,7 +7,9 @@ namespace llmc {
 
 MatmulDesc toDesc(kernel::MatmulAttr attr, int64_t minRows, int64_t maxRows);
 RowwiseDesc toDesc(kernel::RowwiseAttr attr, int64_t maxRows);
-AttentionDesc toDesc(kernel::AttentionAttr attr, int64_t minRows, int64_t maxRows, int64_t rowBlock);
+AttentionDesc toDesc(kernel::AttentionAttr attr);
+/// f32, f16, bf16 or int8; nothing for other names.
+std::optional<KvType> kvTypeOf(llvm::StringRef name);
 
 /// "RmsNorm": as #kernel.rowwise spells the op.
 llvm::StringRef rowwiseOpName(RowwiseOp op);

@@ -65,13 +65,13 @@ FailureOr<ArrayAttr> KernelPicker::rowwise(Location loc, kernel::RowwiseAttr att
 
 FailureOr<ArrayAttr> KernelPicker::kvAppend(Location loc, kernel::AttentionAttr attr) {
   return pickClasses(loc, kernel::Family::KvAppend, attr, RowClass{1, INT64_MAX, 1}, true,
-                     [&](RowClass c) { return KvAppendDesc{toDesc(attr, c.minRows, c.maxRows, 1)}; });
+                     [&](RowClass) { return KvAppendDesc{toDesc(attr)}; });
 }
 
 FailureOr<ArrayAttr> KernelPicker::attention(Location loc, kernel::AttentionAttr attr) {
-  RowClass classes[] = {{1, kSmallRows, 1}, {kSmallRows + 1, INT64_MAX, kPrefillRowBlock}};
-  return pickClasses(loc, kernel::Family::Attention, attr, classes, true,
-                     [&](RowClass c) { return toDesc(attr, c.minRows, c.maxRows, c.rowBlock); });
+  // One kernel for all steps: a row's bits do not depend on its company. The block is that of steps of many rows.
+  RowClass all{1, INT64_MAX, attentionRowBlock(attr.getHeads(), attr.getKvHeads())};
+  return pickClasses(loc, kernel::Family::Attention, attr, all, true, [&](RowClass) { return toDesc(attr); });
 }
 
 } // namespace llmc

@@ -46,6 +46,11 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
       getOperation().emitError(llvm::toString(found.takeError()));
       return signalPassFailure();
     }
+    kv = kvTypeOf(kvType);
+    if (!kv) {
+      getOperation().emitError("kv-type: found '") << kvType << "', expected f32, f16, bf16 or int8";
+      return signalPassFailure();
+    }
     KernelPicker picker(step, *found, getArgument());
     pick = &picker;
     planPages();
@@ -58,19 +63,22 @@ struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(step.front())))
       if (isa<llm::LlmDialect>(op.getDialect()) || isa<wq::LinearOp, wq::QuantizeRowsOp>(op)) op.erase();
     getOperation()->setAttr(kTarget, b.getStringAttr(target));
-    getOperation()->setAttr(kKvBits, b.getI64IntegerAttr(kvBits()));
+    getOperation()->setAttr(kKvBits, b.getI64IntegerAttr(8 * KvLayout{*kv, 1}.elementBytes()));
     getOperation()->setAttr(kPageBytes, b.getI64IntegerAttr(pageBytes));
+    getOperation()->setAttr(kPartialBytes, b.getI64IntegerAttr(partialBytes));
   }
 
 private:
-  int64_t kvBits() { return kvType == "f32" ? 32 : 16; }
-
   /// The place of each layer in a KV page.
   void planPages() {
     step.walk([&](llm::AttentionKvOp op) {
-      int64_t bytes = 2 * op.getKvHeads() * LLMC_PAGE_POSITIONS * op.getHeadDim() * kvBits() / 8;
       layerOffsets[op] = pageBytes;
-      pageBytes = roundUp(pageBytes + bytes, kAlign);
+      AttentionDesc d{.heads = int64_t(op.getHeads()),
+                      .kvHeads = int64_t(op.getKvHeads()),
+                      .headDim = int64_t(op.getHeadDim()),
+                      .kv = *kv};
+      pageBytes = roundUp(pageBytes + d.kvLayerBytes(), kAlign);
+      partialBytes = std::max(partialBytes, d.partialBytes());
     });
   }
 
@@ -251,33 +259,32 @@ private:
     int64_t qkvStride = definition ? definition.getRowBytes() : strideOf(rowsOf(op.getQkv()));
     llm::RopeAttr rope = op.getRopeAttr();
     auto attr = kernel::AttentionAttr::get(
-        &getContext(), op.getHeads(), op.getKvHeads(), op.getHeadDim(), kvBits(), F32(op.getScale().convertToFloat()),
+        &getContext(), op.getHeads(), op.getKvHeads(), op.getHeadDim(), kvType, F32(op.getScale().convertToFloat()),
         rope ? rope.getDim() : 0, rope && rope.getStyle() == llm::RopeStyle::Interleaved, pageBytes, qkvStride,
-        op.getTable() ? strideOf(rowsOf(op.getTable())) : 0, strideOf(type), op.getWindow());
+        op.getTable() ? strideOf(rowsOf(op.getTable())) : 0, strideOf(type), op.getWindow(), op.getAlibi(),
+        F32(op.getSoftcap().convertToFloat()), bool(op.getSinks()), fewRows(type) == RowFormat::Q8);
     FailureOr<ArrayAttr> append = pick->kvAppend(op.getLoc(), attr), attend = pick->attention(op.getLoc(), attr);
     if (failed(append) || failed(attend)) return failure();
     SmallVector<Value> inputs = {op.getQkv()};
     SmallVector<StringRef> roles = {"qkv"};
     if (op.getTable()) inputs.push_back(op.getTable()), roles.push_back("rope");
-    kernel::CallOp appended =
-        call(op.getLoc(), rowsOf(op.getQkv()), inputs, roles, *append, kernel::Partition::Rows, 1, false);
-    appended.setRowBytes(qkvStride);
-    appended.setTied(0);
-    kernel::CallOp attended =
-        call(op.getLoc(), type, {appended.getY()}, {"q"}, *attend, kernel::Partition::Blocks, op.getKvHeads(), false);
-    for (kernel::CallOp c : {appended, attended}) c.setLayerOffset(layerOffsets.lookup(op));
-    replace(op, attended);
+    if (op.getSinks()) inputs.push_back(op.getSinks()), roles.push_back("sinks");
+    kernel::CallOp c =
+        call(op.getLoc(), type, inputs, roles, *attend, kernel::Partition::Blocks, op.getKvHeads(), false);
+    c.setAppendAttr(cast<FlatSymbolRefAttr>((*append)[0]));
+    c.setLayerOffset(layerOffsets.lookup(op));
+    replace(op, c);
     return success();
   }
 
   //===- Building -------------------------------------------------------------------===//
   kernel::CallOp call(Location loc, RankedTensorType type, ValueRange inputs, ArrayRef<StringRef> roles,
                       ArrayAttr callees, kernel::Partition partition, int64_t units, bool logitRows) {
-    auto c =
-        kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition, units,
-                               logitRows, /*replicated=*/false, /*many=*/false, /*private_offset=*/IntegerAttr(),
-                               /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0, strideOf(type),
-                               /*offset=*/IntegerAttr());
+    auto c = kernel::CallOp::create(
+        *builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition, units, logitRows,
+        /*replicated=*/false, /*many=*/false, /*private_offset=*/IntegerAttr(),
+        /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0, /*append=*/FlatSymbolRefAttr(), strideOf(type),
+        /*offset=*/IntegerAttr());
     return c;
   }
   void replace(Operation *op, kernel::CallOp c) { op->getResult(0).replaceAllUsesWith(c.getY()); }
@@ -291,7 +298,8 @@ private:
   func::FuncOp step;
   KernelPicker *pick = nullptr;
   OpBuilder *builder = nullptr;
-  int64_t pageBytes = 0;
+  std::optional<KvType> kv;
+  int64_t pageBytes = 0, partialBytes = 0;
   DenseMap<Operation *, int64_t> layerOffsets; // lookup only
   DenseMap<Operation *, Value> joined;         // concat_columns -> its buffer after the last part; lookup only
 };

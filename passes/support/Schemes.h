@@ -16,5 +16,6 @@ inline constexpr llvm::StringLiteral kArenaRowBytes = "kernel.arena_row_bytes",
                                      kLogitsOffset = "kernel.logits_offset", kLogitsStride = "kernel.logits_stride",
                                      kPrivateBytes = "kernel.private_bytes", kMatmulCalls = "kernel.matmul_calls",
                                      kPageBytes = "kernel.page_bytes", kWeightBytes = "wq.weight_bytes",
-                                     kKvBits = "kernel.kv_bits", kTarget = "kernel.target";
+                                     kKvBits = "kernel.kv_bits", kPartialBytes = "kernel.partial_bytes",
+                                     kTarget = "kernel.target";
 } // namespace llmc

@@ -92,7 +92,7 @@ typedef struct llmc_model_info {
   int64_t vocab; /* token ids are 0..vocab-1 */
   int64_t layers, hidden;
   int64_t max_context;    /* positions of one sequence */
-  int64_t kv_bits;        /* of one cached value: 16 or 32 */
+  int64_t kv_bits;        /* of one cached value: 8, 16 or 32 */
   int64_t page_positions; /* positions of one cache page (64) */
   int64_t page_bytes;     /* of one cache page, all layers */
   int64_t weight_bytes;

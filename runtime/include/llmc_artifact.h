@@ -43,6 +43,7 @@ struct llmc_variant {
   int64_t logits_stride;         /* bytes between rows of logits */
   int64_t private_bytes;         /* llmc_batch.private_arena of one thread */
   int64_t matmul_calls;          /* llmc_batch.claims */
+  int64_t partial_bytes;         /* llmc_batch.partials of a row and a chunk */
 };
 
 /* Constants of the compiled model: symbol llmc_model_constants, written by lower-to-llvm. */
@@ -50,7 +51,7 @@ struct llmc_model_constants {
   int64_t vocab, layers, hidden, max_context;
   int64_t page_bytes;   /* of one KV page, all layers */
   int64_t weight_bytes; /* size of the weights blob */
-  int64_t kv_bits;      /* 16 or 32 */
+  int64_t kv_bits;      /* 8, 16 or 32; the metadata has the type's name */
   int64_t variant_count;
   const struct llmc_variant *variants; /* best first */
 };

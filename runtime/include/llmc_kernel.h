@@ -15,8 +15,9 @@
 extern "C" {
 #endif
 
-/* Positions per KV page; a power of two. */
-enum { LLMC_PAGE_POSITIONS = 64 };
+/* Positions per KV page, and per chunk of attention; powers of two. Steps of few rows
+ * (LLMC_FEW_ROWS) share the chunks of a row among threads. */
+enum { LLMC_PAGE_POSITIONS = 64, LLMC_CHUNK_POSITIONS = 256 };
 
 /* Steps of up to this many rows read the weights once in registers (decode); larger ones work in blocks (prefill).
  * Row formats, replicated rows and the split of work may differ between the two. */
@@ -53,7 +54,11 @@ struct llmc_batch {
   int64_t private_bytes;    /* of one thread */
   char *claims;             /* [matmul calls] 64 bytes each, zero when the step starts: panels claimed (mode few) */
   const char *weights;      /* packed weights, 2 MB aligned */
-  void *barrier;            /* struct llmc_barrier of the runtime */
+  int64_t longest;          /* of the lengths of the step's sequences */
+  int64_t lone_rows;        /* not 0: every row is the only one of its sequence */
+  char *partials; /* scratch of attention for the first LLMC_FEW_ROWS rows: llmc_variant.partial_bytes for each
+                     of them and each chunk of the longest sequence that the context allows */
+  void *barrier;  /* struct llmc_barrier of the runtime */
 };
 
 /* Matmul: y[r, n] = sum_k x[r, k] * W[n, k] (+ bias[n]) (+ y[r, n]). unit: a panel of 64 output columns. */
@@ -86,23 +91,36 @@ struct llmc_rowwise_args {
   const void *b; /* bias or third input; not read where the op has none */
 };
 
-/* KV append: rotates q in place and k on its way into the cache, stores k and v. unit: a row. */
+/* KV append: stores k, rotated, and v in the cache. unit: a row. */
 struct llmc_kv_append_args {
   int64_t begin, end;
   const struct llmc_batch *batch;
-  float *qkv;           /* [rows][qkv stride]: heads*D of q, kv_heads*D of k, kv_heads*D of v */
+  const float *qkv;     /* [rows][qkv stride]: heads*D of q, kv_heads*D of k, kv_heads*D of v */
   const float *rope;    /* [rows][rope stride]: rope_dim/2 cosines, then rope_dim/2 sines; null without rope */
-  int64_t layer_offset; /* of this layer's K within a page, bytes */
+  int64_t layer_offset; /* of this layer's part of a page, bytes */
 };
 
-/* Attention over the paged cache. unit: (block of row_block rows) x (kv head), kv head fastest:
- * unit u covers rows (u / kv_heads) * row_block .. and kv head u % kv_heads; the last block may be short. */
+/* Attention over the paged cache: units begin, begin+step, ... below end. A thread takes every step-th, so that units
+ * of ascending cost are shared evenly. unit, by phase:
+ *   rows:   (kv head, block of row_block rows), u = head * blocks + b; y. In odd heads blocks are counted from the last
+ *   chunks: (row, kv head, chunk), u = (row * kv_heads + head) * chunks + c; the row's part of the chunk -> partials
+ *   merge:  (row, kv head), u = row * kv_heads + head; partials -> y
+ * Either `rows` for all units, or, if the step has at most LLMC_FEW_ROWS rows, `chunks` for all units and `merge`
+ * once all threads are done with that; y is the same bit by bit. */
+enum { LLMC_ATTENTION_ROWS = 0, LLMC_ATTENTION_CHUNKS = 1, LLMC_ATTENTION_MERGE = 2 };
 struct llmc_attention_args {
   int64_t begin, end;
   const struct llmc_batch *batch;
-  const float *q;       /* [rows][q stride], rotated */
-  float *y;             /* [rows][y stride]: heads*D */
-  int64_t layer_offset; /* of this layer's K within a page, bytes */
+  int64_t step;
+  const float *qkv;     /* as above; q is rotated by the kernel */
+  const float *rope;    /* as above */
+  const float *sinks;   /* [heads] logits; null without sinks */
+  void *y;              /* [rows][y stride]: heads*D, in the descriptor's row format */
+  int64_t layer_offset; /* of this layer's part of a page, bytes */
+  int64_t phase;
+  int64_t row_block;
+  int64_t chunks; /* of the longest row: batch->longest / LLMC_CHUNK_POSITIONS, rounded up */
+  int64_t append; /* not 0 (lone_rows only): the kernel stores the k and v of its rows first; nobody called kv_append */
 };
 
 /* The compiled step: called by every thread of the team with its index; returns when the step is done. */

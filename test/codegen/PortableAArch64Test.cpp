@@ -63,9 +63,11 @@ std::vector<std::pair<std::string, std::string>> allKernels(const Target &target
     RowwiseDesc d = rowwise(RowwiseOp::Embed);
     d.w = {kind, 32}, add(kPortableRowwise, d, "embed");
   }
-  for (KvType kv : {KvType::F32, KvType::F16})
+  for (KvType kv : {KvType::F32, KvType::F16, KvType::BF16, KvType::I8})
     for (RopeStyle rope : {RopeStyle::None, RopeStyle::Half, RopeStyle::Interleaved}) {
-      add(kPortableAttention, attention(kv, rope), "attention");
+      AttentionDesc d = attention(kv, rope);
+      d.alibi = d.sinks = rope == RopeStyle::None, d.softcap = rope == RopeStyle::Half ? 5 : 0;
+      add(kPortableAttention, d, "attention");
       add(kPortableKvAppend, KvAppendDesc{attention(kv, rope)}, "kv_append");
     }
   return texts;
@@ -228,13 +230,15 @@ TEST_F(PortableQemu, RmsNorm) {
 }
 
 TEST_F(PortableQemu, Attention) {
-  for (KvType kv : {KvType::F32, KvType::F16}) {
+  for (KvType kv : {KvType::F32, KvType::F16, KvType::BF16, KvType::I8}) {
     AttentionDesc d = attention(kv, RopeStyle::None);
+    d.alibi = true, d.softcap = 5;
     Image image;
     int32_t positions[] = {69, 70}, sequences[] = {0, 0}, table[] = {1, 0};
     int64_t q = image.addRandom(2 * d.qkvStride / 4, 1), y = image.add(nullptr, 2 * d.yStride);
     int64_t pages = image.addRandom(2 * d.pageBytes / 4, 1);
     for (int64_t i = 0; kv == KvType::F16 && i < d.pageBytes; ++i) image.at<uint16_t>(pages)[i] &= 0xbbff; // below 2
+    for (int64_t i = 0; kv == KvType::BF16 && i < d.pageBytes; ++i) image.at<uint16_t>(pages)[i] &= 0xbfff;
     llmc_batch batch = {};
     batch.rows = batch.capacity = 2;
     int64_t batchAt = image.add(&batch, sizeof(batch)), tables = image.add(nullptr, 8);
@@ -243,10 +247,11 @@ TEST_F(PortableQemu, Attention) {
     image.point(batchAt + int64_t(offsetof(llmc_batch, sequences)), image.add(sequences, sizeof(sequences)));
     image.point(batchAt + int64_t(offsetof(llmc_batch, page_tables)), tables);
     image.point(batchAt + int64_t(offsetof(llmc_batch, pages)), pages);
-    llmc_attention_args args = {0, 2 * d.kvHeads, nullptr, nullptr, nullptr, 0};
+    llmc_attention_args args = {};
+    args.end = 2 * d.kvHeads, args.step = 1, args.row_block = 1;
     int64_t at = image.add(&args, sizeof(args));
     image.point(at + int64_t(offsetof(llmc_attention_args, batch)), batchAt);
-    image.point(at + int64_t(offsetof(llmc_attention_args, q)), q);
+    image.point(at + int64_t(offsetof(llmc_attention_args, qkv)), q);
     image.point(at + int64_t(offsetof(llmc_attention_args, y)), y);
     compare(kPortableAttention, d, image, at, y, 2 * d.yStride / 4, 2e-6f);
   }

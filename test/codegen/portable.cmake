@@ -1,5 +1,6 @@
 # The portable kernels, compiled by LLVM for several CPUs and compared with the scalar references.
 add_executable(llmc_portable_test
+  ${CMAKE_CURRENT_LIST_DIR}/AttentionStep.cpp
   ${CMAKE_CURRENT_LIST_DIR}/LayerNormTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/PortableAArch64Test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/PortableAttentionTest.cpp

@@ -1,5 +1,6 @@
 # The Xbyak emitters of the rowwise and attention families, run on this machine and compared with the scalar references.
 add_executable(llmc_rows_test
+  ${CMAKE_CURRENT_LIST_DIR}/AttentionStep.cpp
   ${CMAKE_CURRENT_LIST_DIR}/AttentionTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/Rows16Test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/RowwiseTest.cpp

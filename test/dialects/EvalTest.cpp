@@ -162,11 +162,13 @@ TEST_F(Eval, DynamicRopeStartsPastItsLimit) {
 }
 
 /// Two query heads on one kv head of width 1; every token's q, k, v are columns of its embedding.
-static std::string attentionBody(const std::string &attributes) {
+static std::string attentionBody(const std::string &attributes, const std::string &sinks = "") {
   return "%q = llm.embed %t, %qe : tensor<3x2xf32> -> tensor<?x2xf32>\n"
          "%k = llm.embed %t, %ke : tensor<3x1xf32> -> tensor<?x1xf32>\n"
          "%v = llm.embed %t, %ve : tensor<3x1xf32> -> tensor<?x1xf32>\n"
-         "%y = llm.attention %q, %k, %v, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 1 : i64, "
+         "%y = llm.attention %q, %k, %v, %p " +
+         sinks +
+         "{layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 1 : i64, "
          "scale = 0.5 : f32" +
          attributes + "} : tensor<?x2xf32>, tensor<?x1xf32>, tensor<?x1xf32>";
 }
@@ -197,6 +199,25 @@ TEST_F(Eval, AttentionKeepsItsCache) {
   load(symbols, get + attentionBody(", window = 2 : i64"), "tensor<?x2xf32>");
   step({0, 1}, {0, 1});
   expectNear(step({2}, {2}), {softmax({-2, 1}, {20, 40}), 30}, 1e-5f);
+
+  // Scores are doubled where softmax halves them. Two heads: slopes 1/16 and 1/256 per position.
+  load(symbols, get + attentionBody(", alibi"), "tensor<?x2xf32>");
+  step({0, 1}, {0, 1});
+  auto biased = [&](float slope, std::vector<float> scores) {
+    return softmax({scores[0] - 4 * slope, scores[1] - 2 * slope, scores[2]}, {10, 20, 40});
+  };
+  expectNear(step({2}, {2}), {biased(1 / 16.0f, {-1, -2, 1}), biased(1 / 256.0f, {0, 0, 0})}, 1e-5f);
+  load(symbols, get + attentionBody(", softcap = 0.25 : f32"), "tensor<?x2xf32>");
+  step({0, 1}, {0, 1});
+  auto capped = [](float score) { return 2 * 0.25f * std::tanh(score / 2 / 0.25f); };
+  expectNear(step({2}, {2}), {softmax({capped(-1), capped(-2), capped(1)}, {10, 20, 40}), 70 / 3.0f}, 1e-5f);
+  // A sink is one more score, of the value 0.
+  load(symbols + "\nllm.weight @s : tensor<2xf32> [" + floats({0.5f, -1}) + "]",
+       get + "%s = llm.get_weight @s : tensor<2xf32>\n" + attentionBody("", "sinks %s : tensor<2xf32> "),
+       "tensor<?x2xf32>");
+  step({0, 1}, {0, 1});
+  expectNear(step({2}, {2}), {softmax({-1, -2, 1, 1}, {10, 20, 40, 0}), softmax({0, 0, 0, -2}, {10, 20, 40, 0})},
+             1e-5f);
 }
 
 TEST_F(Eval, FusedAttentionIsTheSame) {

@@ -122,7 +122,7 @@ void CompileFlags::add(CLI::App &app, bool jit) {
       "too, "
       "faster and less exact. auto: int8 if the model is wide, else bf16, or f32 on CPUs without",
       oneOf(computeModes()).description("MODE"));
-  option("--kv-type", values.kvType, "elements of the KV cache", oneOf({"f16", "f32"}));
+  option("--kv-type", values.kvType, "elements of the KV cache", oneOf({"f16", "f32", "bf16", "int8"}));
   option("--max-context", values.maxContext, "tokens of a sequence; 0: as many as the model is made for",
          atLeast(0, "TOKENS"));
 }

@@ -1,112 +1,146 @@
 #include "codegen/kernels/attention/AttentionEmitter.h"
-#include "codegen/kernels/attention/Emitters.h"
 #include <algorithm>
 #include <cstddef>
 
 namespace llmc {
 using namespace Xbyak;
 
-// The state of a run stays in L1 beside a tile: 384 bytes for each of at most 48 (row, head), or for one row's heads.
-static constexpr int kRunHeads = 48;
+// The queries, sums and merged sums of a run stay near L1, in floats each; a run's rows and a group's heads are
+// bounded.
+static constexpr int64_t kRunFloats = 8192, kMostPairs = 128, kFewestPairs = 6, kMostRows = 16;
+static constexpr int kPageShift = 6, kChunkShift = 8;
+static_assert(LLMC_PAGE_POSITIONS == 1 << kPageShift && LLMC_CHUNK_POSITIONS == 1 << kChunkShift);
 
-AttentionEmitter::AttentionEmitter(Assembler &a, const AttentionDesc &d, bool avx512)
-    : a(a), v(a, avx512), d(d), group(int(d.heads / d.kvHeads)),
-      runRows(int(std::min<int64_t>(d.rowBlock, std::max(1, kRunHeads / group)))),
-      widenKeys(d.kv == KvType::F16 && runRows * group > 1), widenValues(d.kv == KvType::F16 && runRows > 1) {}
+static int64_t mostPairs(const AttentionDesc &d) {
+  return std::clamp(kRunFloats / d.headDim, kFewestPairs, kMostPairs);
+}
+static int evenParts(int64_t whole, int64_t most) { return int((whole + most - 1) / most); }
 
-int64_t AttentionEmitter::frameBytes() const {
-  return tileOffset() + (widenKeys || widenValues ? LLMC_PAGE_POSITIONS * d.headDim * 4 : 0);
+AttentionEmitter::AttentionEmitter(Assembler &a, const AttentionDesc &d, AttentionIsa isa)
+    : a(a), v(a, isa.avx512), d(d), isa(isa), layout(d.layout()),
+      math(d.kv == KvType::I8                 ? Math::Words
+           : d.kv == KvType::BF16 && isa.bf16 ? Math::Bf16
+                                              : Math::Float),
+      group(int(d.heads / d.kvHeads)), headsTogether(evenParts(group, evenParts(group, mostPairs(d)))),
+      parts(evenParts(group, headsTogether)),
+      runRows(parts > 1 ? 1 : int(std::clamp<int64_t>(mostPairs(d) / group, 1, kMostRows))),
+      outRow{.columns = d.heads * d.headDim, .out = d.out, .yStride = d.yStride}, out(a, outRow, isa.avx512),
+      writer(v, d), rotation(v, d) {}
+
+void AttentionEmitter::argument(const Reg64 &to, size_t field) {
+  a.mov(to, slot(kArgs));
+  a.mov(to, a.ptr[to + field]);
+}
+
+void AttentionEmitter::batchField(const Reg64 &to, size_t field) {
+  a.mov(to, slot(kBatch));
+  a.mov(to, a.ptr[to + field]);
+}
+
+void AttentionEmitter::timesHeads(const Reg64 &reg) {
+  if (parts > 1) return a.imul(reg, slot(kHeads));
+  if (group > 1) a.imul(reg, reg, group);
+}
+
+void AttentionEmitter::loadHeads(const Reg64 &reg) {
+  if (parts > 1) return a.mov(reg, slot(kHeads));
+  a.mov(reg.cvt32(), uint32_t(group));
 }
 
 void AttentionEmitter::emit() {
-  Label next, done;
+  Label units, next, done;
   a.enter({a.rbx, a.r12, a.r13, a.r14, a.r15}, int(frameBytes()));
   a.mov(slot(kArgs), a.rdi);
   a.mov(a.rax, a.ptr[a.rdi + offsetof(llmc_attention_args, batch)]);
   a.mov(slot(kBatch), a.rax);
-  a.mov(a.rax, a.ptr[a.rdi + offsetof(llmc_attention_args, end)]);
-  a.mov(slot(kUnits), a.rax);
-  a.mov(a.rax, a.ptr[a.rdi + offsetof(llmc_attention_args, begin)]);
+  a.mov(a.rax, a.ptr[a.rdi + offsetof(llmc_attention_args, phase)]);
+  a.mov(slot(kPhase), a.rax);
+  a.cmp(a.rax, LLMC_ATTENTION_ROWS);
+  a.jne(units);
+  batchField(a.rax, offsetof(llmc_batch, rows));
+  argument(a.rcx, offsetof(llmc_attention_args, row_block));
+  a.lea(a.rax, a.ptr[a.rax + a.rcx - 1]);
+  a.cqo();
+  a.idiv(a.rcx);
+  a.mov(slot(kBlocks), a.rax);
+  a.L(units);
+  argument(a.rax, offsetof(llmc_attention_args, begin));
   a.L(next);
   a.mov(slot(kUnit), a.rax);
-  a.cmp(a.rax, slot(kUnits));
+  a.mov(a.rcx, slot(kArgs));
+  a.cmp(a.rax, a.ptr[a.rcx + offsetof(llmc_attention_args, end)]);
   a.jge(done, a.T_NEAR);
+  decodeUnit();
   unit();
   a.mov(a.rax, slot(kUnit));
-  a.inc(a.rax);
+  a.mov(a.rcx, slot(kArgs));
+  a.add(a.rax, a.ptr[a.rcx + offsetof(llmc_attention_args, step)]);
   a.jmp(next, a.T_NEAR);
   a.L(done);
   a.leave();
+  keyPanels();
+  if (d.headDim >= 64) valuePanels(64);
+  if (tail()) valuePanels(tail());
 }
 
-/// rax = unit: its rows, and where its kv head is in q, y and the cache.
-void AttentionEmitter::unit() {
-  Label next, done;
+/// rax = unit: its rows and kv head, and its chunk if it is one (llmc_kernel.h has the numbering).
+void AttentionEmitter::decodeUnit() {
+  Label even, other, merge, done;
+  a.cmp(slot(kPhase), LLMC_ATTENTION_ROWS);
+  a.jne(other);
+  a.cqo();
+  a.idiv(slot(kBlocks)); // rax = kv head, rdx = block
+  a.test(a.al, 1);
+  a.jz(even);
+  a.not_(a.rdx);
+  a.add(a.rdx, slot(kBlocks)); // counted from the last
+  a.L(even);
+  a.mov(slot(kKvHead), a.rax);
+  argument(a.rcx, offsetof(llmc_attention_args, row_block));
+  a.imul(a.rdx, a.rcx);
+  a.mov(slot(kRow), a.rdx);
+  a.add(a.rdx, a.rcx);
+  batchField(a.rcx, offsetof(llmc_batch, rows));
+  a.cmp(a.rdx, a.rcx);
+  a.cmovg(a.rdx, a.rcx);
+  a.mov(slot(kRowEnd), a.rdx);
+  a.jmp(done);
+  a.L(other);
+  a.cmp(slot(kPhase), LLMC_ATTENTION_CHUNKS);
+  a.jne(merge);
+  argument(a.rcx, offsetof(llmc_attention_args, chunks));
+  a.cqo();
+  a.idiv(a.rcx);
+  a.mov(slot(kOnlyChunk), a.rdx);
+  a.L(merge);
   a.mov(a.ecx, uint32_t(d.kvHeads));
   a.cqo();
-  a.idiv(a.rcx); // rax = row block, rdx = kv head
-  a.imul(a.r8, a.rax, int(d.rowBlock));
-  a.mov(slot(kRow), a.r8);
-  a.lea(a.r9, a.ptr[a.r8 + int(d.rowBlock)]);
-  a.mov(a.rbx, slot(kBatch));
-  a.mov(a.rax, a.ptr[a.rbx + offsetof(llmc_batch, rows)]);
-  a.cmp(a.r9, a.rax);
-  a.cmovg(a.r9, a.rax);
-  a.mov(slot(kRowEnd), a.r9);
-  a.mov(a.rdi, slot(kArgs));
-  a.imul(a.r10, a.rdx, int(group * d.headDim * 4));
-  auto rowPointer = [&](Slot to, size_t field, int64_t stride) {
-    a.imul(a.rax, a.r8, int(stride));
-    a.add(a.rax, a.r10);
-    a.add(a.rax, a.ptr[a.rdi + field]);
-    a.mov(slot(to), a.rax);
-  };
-  rowPointer(kQ, offsetof(llmc_attention_args, q), d.qkvStride);
-  rowPointer(kY, offsetof(llmc_attention_args, y), d.yStride);
-  a.imul(a.rdx, a.rdx, int(tileBytes()));
-  a.add(a.rdx, a.ptr[a.rdi + offsetof(llmc_attention_args, layer_offset)]);
-  a.add(a.rdx, a.ptr[a.rbx + offsetof(llmc_batch, pages)]);
-  a.mov(slot(kHeadOffset), a.rdx);
+  a.idiv(a.rcx);
+  a.mov(slot(kKvHead), a.rdx);
+  a.mov(slot(kRow), a.rax);
+  a.inc(a.rax);
+  a.mov(slot(kRowEnd), a.rax);
+  a.L(done);
+}
+
+/// Rows [kRow, kRowEnd), run by run.
+void AttentionEmitter::unit() {
+  Label next, done;
+  a.imul(a.rax, slot(kKvHead), int(layout.bytes()));
+  argument(a.rcx, offsetof(llmc_attention_args, layer_offset));
+  a.add(a.rax, a.rcx);
+  batchField(a.rcx, offsetof(llmc_batch, pages));
+  a.add(a.rax, a.rcx);
+  a.mov(slot(kHeadPart), a.rax);
   a.L(next);
   a.mov(a.rax, slot(kRow));
   a.cmp(a.rax, slot(kRowEnd));
   a.jge(done, a.T_NEAR);
+  findRun();
   run();
-  a.imul(a.rax, a.r14, int(d.qkvStride));
-  a.add(slot(kQ), a.rax);
-  a.imul(a.rax, a.r14, int(d.yStride));
-  a.add(slot(kY), a.rax);
   a.add(slot(kRow), a.r14);
   a.jmp(next, a.T_NEAR);
   a.L(done);
-}
-
-/// The pages that a row of the run sees, in order.
-void AttentionEmitter::run() {
-  static_assert(LLMC_PAGE_POSITIONS == 64);
-  findRun();
-  rows([&] { startRow(); });
-  a.mov(a.rax, slot(kPosition));
-  a.lea(a.rcx, a.ptr[a.rax + a.r14 - 1]);
-  a.shr(a.rcx, 6);
-  a.mov(slot(kLastPage), a.rcx);
-  if (d.window) { // page of the first row's first key
-    a.xor_(a.ecx, a.ecx);
-    a.sub(a.rax, int(d.window - 1));
-    a.cmovl(a.rax, a.rcx);
-    a.shr(a.rax, 6);
-  } else {
-    a.xor_(a.eax, a.eax);
-  }
-  Label next;
-  a.L(next);
-  a.mov(slot(kPage), a.rax);
-  page();
-  a.mov(a.rax, slot(kPage));
-  a.inc(a.rax);
-  a.cmp(a.rax, slot(kLastPage));
-  a.jle(next, a.T_NEAR);
-  rows([&] { finishRow(); });
 }
 
 /// r14 := the number of rows from the next one on that are consecutive positions of one sequence, at most runRows.
@@ -120,9 +154,7 @@ void AttentionEmitter::findRun() {
   a.movsxd(a.r8, a.dword[a.rsi]);
   a.movsxd(a.r9, a.dword[a.rdi]);
   a.mov(slot(kPosition), a.r8);
-  a.mov(a.rcx, a.ptr[a.rbx + offsetof(llmc_batch, page_tables)]);
-  a.mov(a.rcx, a.ptr[a.rcx + a.r9 * 8]);
-  a.mov(slot(kPageTable), a.rcx);
+  a.mov(slot(kSequence), a.r9);
   a.mov(a.r14d, 1);
   if (runRows == 1) return;
   Label next, done;
@@ -144,167 +176,224 @@ void AttentionEmitter::findRun() {
   a.L(done);
 }
 
-/// rax = page of the sequence. All scores first, then all weights, then all sums: a tile stays in L1 for the run's
-/// rows, and the serial chains of several softmaxes overlap.
-void AttentionEmitter::page() {
-  auto tileOf = [&](const Reg64 &to, const Reg64 &pageOfSequence) {
-    a.movsxd(to, a.dword[a.rcx + pageOfSequence * 4]);
-    a.imul(to, to, int(d.pageBytes));
-    a.add(to, slot(kHeadOffset));
+void AttentionEmitter::run() {
+  Label skip, appended;
+  auto rowPointer = [&](Slot to, size_t field, int64_t stride) {
+    a.imul(a.rax, slot(kRow), int(stride));
+    argument(a.rcx, field);
+    a.add(a.rax, a.rcx);
+    a.mov(slot(to), a.rax);
   };
-  a.mov(a.rcx, slot(kPageTable));
-  tileOf(a.r15, a.rax);
-  if (prefetches()) {
-    a.lea(a.r8, a.ptr[a.rax + 1]);
-    a.cmp(a.rax, slot(kLastPage));
-    a.cmovge(a.r8, a.rax);
-    tileOf(a.r9, a.r8);
-    a.mov(slot(kNextTile), a.r9);
+  rowPointer(kOutput, offsetof(llmc_attention_args, y), d.yStride);
+  if (rotation.channels()) rowPointer(kTableRow, offsetof(llmc_attention_args, rope), d.ropeStride);
+  chunksOfRun();
+  a.mov(a.rcx, slot(kChunkLast));
+  a.cmp(slot(kPhase), LLMC_ATTENTION_MERGE);
+  a.je(appended, a.T_NEAR);
+  Label whole;
+  a.cmp(slot(kPhase), LLMC_ATTENTION_ROWS);
+  a.je(whole);
+  a.mov(a.rax, slot(kOnlyChunk));
+  a.cmp(a.rax, slot(kChunkFirst));
+  a.jl(skip, a.T_NEAR);
+  a.cmp(a.rax, a.rcx);
+  a.jg(skip, a.T_NEAR);
+  a.mov(slot(kChunkFirst), a.rax);
+  a.mov(slot(kChunkLast), a.rax);
+  a.jne(appended, a.T_NEAR); // the row's own position is in its last chunk
+  a.L(whole);
+  argument(a.rax, offsetof(llmc_attention_args, append));
+  a.test(a.rax, a.rax);
+  a.jz(appended, a.T_NEAR);
+  append();
+  a.L(appended);
+  if (parts == 1) {
+    part();
+  } else {
+    Label next;
+    a.xor_(a.eax, a.eax);
+    a.L(next);
+    a.mov(slot(kFirstHead), a.rax);
+    a.mov(a.ecx, group);
+    a.sub(a.rcx, a.rax);
+    a.mov(a.eax, headsTogether);
+    a.cmp(a.rcx, a.rax);
+    a.cmovg(a.rcx, a.rax);
+    a.mov(slot(kHeads), a.rcx);
+    part();
+    a.mov(a.rax, slot(kFirstHead));
+    a.add(a.rax, headsTogether);
+    a.cmp(a.rax, group);
+    a.jl(next, a.T_NEAR);
   }
-  a.shl(a.rax, 6);
-  a.mov(a.r13, slot(kPosition));
-  a.sub(a.r13, a.rax);
-  a.mov(a.r12, a.r15);
-  if (widenKeys) widenTile();
-  visibleRows([&] { scores(); });
-  visibleRows([&] { softmax(); });
-  a.lea(a.r12, a.ptr[a.r15 + int(d.kvHeads * tileBytes())]);
-  if (widenValues) widenTile();
-  visibleRows([&] { values(); });
+  a.L(skip);
 }
 
-/// The f16 tile at r12, as far as the run sees it, to f32 on the stack; r12 := that.
-void AttentionEmitter::widenTile() {
-  constexpr int kUnroll = 4;
-  Label next;
-  a.lea(a.r9, a.ptr[a.r13 + a.r14]);
-  a.mov(a.eax, LLMC_PAGE_POSITIONS);
-  a.cmp(a.r9, a.rax);
-  a.cmovg(a.r9, a.rax);
-  // Whole blocks of 16 positions: what `scores` reads, and a multiple of the unrolled step.
-  a.add(a.r9, 15);
-  a.and_(a.r9, -16);
-  a.imul(a.r9, a.r9, int(d.headDim));
-  a.lea(a.r11, a.ptr[a.rsp + int(tileOffset())]);
-  a.xor_(a.r10d, a.r10d);
-  a.L(next);
-  for (int i = 0; i < kUnroll; ++i) {
-    v.loadHalf(i, a.r12 + a.r10 * 2 + 2 * i * v.count, v.count);
-    v.store(a.r11 + a.r10 * 4 + 4 * i * v.count, i, v.count);
-  }
-  a.add(a.r10, kUnroll * v.count);
-  a.cmp(a.r10, a.r9);
-  a.jl(next, a.T_NEAR);
-  a.mov(a.r12, a.r11);
-}
-
-void AttentionEmitter::rows(llvm::function_ref<void()> body) {
-  Label next;
-  a.mov(a.rsi, slot(kQ));
-  a.mov(a.rdi, slot(kY));
-  a.lea(a.rdx, a.ptr[a.rsp + int(stateOffset())]);
+/// The chunks that a row of the run sees.
+void AttentionEmitter::chunksOfRun() {
+  a.mov(a.rax, slot(kPosition));
+  a.lea(a.rcx, a.ptr[a.rax + a.r14 - 1]);
+  a.shr(a.rcx, kChunkShift);
+  a.mov(slot(kChunkLast), a.rcx);
   a.xor_(a.ecx, a.ecx);
+  if (d.window) {
+    a.sub(a.rax, int(d.window - 1));
+    a.cmovg(a.rcx, a.rax);
+    a.shr(a.rcx, kChunkShift);
+  }
+  a.mov(slot(kChunkFirst), a.rcx);
+}
+
+/// Stores k and v of the run's one row.
+void AttentionEmitter::append() {
+  a.mov(a.rbx, slot(kBatch));
+  a.mov(a.rcx, slot(kPosition));
+  a.mov(a.rax, slot(kSequence));
+  argument(a.r12, offsetof(llmc_attention_args, layer_offset));
+  writer.findPage(a.r12);
+  a.imul(a.rcx, slot(kKvHead), int(layout.bytes()));
+  a.add(a.r9, a.rcx);
+  a.imul(a.rsi, slot(kRow), int(d.qkvStride));
+  argument(a.rcx, offsetof(llmc_attention_args, qkv));
+  a.add(a.rsi, a.rcx);
+  a.imul(a.rcx, slot(kKvHead), int(d.headDim * 4));
+  a.lea(a.rsi, a.ptr[a.rsi + a.rcx + int(d.heads * d.headDim * 4)]);
+  a.lea(a.r8, a.ptr[a.rsi + int(d.kvHeads * d.headDim * 4)]);
+  if (rotation.channels()) a.mov(a.rdx, slot(kTableRow));
+  writer.store(a.rsp + int(scratchOffset()));
+}
+
+/// One part of the group: a row's result, a chunk of it, or what its chunks merge to.
+void AttentionEmitter::part() {
+  Label next, merge, finish, done;
+  startRun();
+  a.cmp(slot(kPhase), LLMC_ATTENTION_MERGE);
+  a.je(merge, a.T_NEAR);
+  queries();
+  a.mov(a.rax, slot(kChunkFirst));
+  a.L(next);
+  a.mov(slot(kChunk), a.rax);
+  startChunk();
+  pages();
+  endChunk();
+  a.mov(a.rax, slot(kChunk));
+  a.inc(a.rax);
+  a.cmp(a.rax, slot(kChunkLast));
+  a.jle(next, a.T_NEAR);
+  a.cmp(slot(kPhase), LLMC_ATTENTION_CHUNKS);
+  a.je(done, a.T_NEAR);
+  a.jmp(finish, a.T_NEAR);
+  a.L(merge);
+  mergeRow();
+  a.L(finish);
+  finishRun();
+  a.L(done);
+}
+
+/// The pages of the chunk that a row of the run sees, in order.
+void AttentionEmitter::pages() {
+  Label next;
+  constexpr int kPagesShift = kChunkShift - kPageShift;
+  a.mov(a.rax, slot(kChunk));
+  a.shl(a.rax, kPagesShift);
+  a.lea(a.rdx, a.ptr[a.rax + (1 << kPagesShift) - 1]);
+  a.mov(a.rcx, slot(kPosition));
+  a.lea(a.r8, a.ptr[a.rcx + a.r14 - 1]);
+  a.shr(a.r8, kPageShift);
+  a.cmp(a.rdx, a.r8);
+  a.cmovg(a.rdx, a.r8);
+  a.mov(slot(kPageLast), a.rdx);
+  if (d.window) { // page of the first row's first key
+    a.xor_(a.edx, a.edx);
+    a.sub(a.rcx, int(d.window - 1));
+    a.cmovl(a.rcx, a.rdx);
+    a.shr(a.rcx, kPageShift);
+    a.cmp(a.rax, a.rcx);
+    a.cmovl(a.rax, a.rcx);
+  }
+  a.L(next);
+  a.mov(slot(kPage), a.rax);
+  page();
+  a.mov(a.rax, slot(kPage));
+  a.inc(a.rax);
+  a.cmp(a.rax, slot(kPageLast));
+  a.jle(next, a.T_NEAR);
+}
+
+/// rax = page of the sequence. All scores first, then all weights, then all sums: a tile stays in L1 for the run's
+/// pairs, and the serial chains of several softmaxes overlap.
+void AttentionEmitter::page() {
+  batchField(a.rcx, offsetof(llmc_batch, page_tables));
+  a.mov(a.rdx, slot(kSequence));
+  a.mov(a.rcx, a.ptr[a.rcx + a.rdx * 8]);
+  auto partOf = [&](const Reg64 &to, const Reg64 &page) {
+    a.movsxd(to, a.dword[a.rcx + page * 4]);
+    a.imul(to, to, int(d.pageBytes));
+    a.add(to, slot(kHeadPart));
+  };
+  partOf(a.r15, a.rax);
+  a.lea(a.r8, a.ptr[a.rax + 1]);
+  a.cmp(a.r8, slot(kPageLast));
+  a.cmovg(a.r8, a.rax);
+  partOf(a.r9, a.r8);
+  a.mov(slot(kNextPart), a.r9);
+  a.shl(a.rax, kPageShift);
+  a.mov(a.rcx, slot(kPosition));
+  a.sub(a.rcx, a.rax);
+  a.mov(slot(kOffset), a.rcx);
+  seenRows(a.rax, LLMC_PAGE_POSITIONS);
+  a.mov(a.rax, slot(kSeen));
+  a.mov(a.rcx, slot(kSeenEnd));
+  a.mov(a.r9, slot(kOffset));
+  a.add(a.r9, a.rcx);
+  a.mov(a.edx, LLMC_PAGE_POSITIONS);
+  a.cmp(a.r9, a.rdx);
+  a.cmovg(a.r9, a.rdx);
+  a.sub(a.rcx, a.rax);
+  timesHeads(a.rax);
+  timesHeads(a.rcx);
+  a.imul(a.rdi, a.rax, int(queryStride()));
+  a.lea(a.rdi, a.ptr[a.rsp + a.rdi + int(queryOffset())]);
+  a.imul(a.rsi, a.rax, kEntry);
+  a.lea(a.rsi, a.ptr[a.rsp + a.rsi + int(stateOffset())]);
+  a.mov(a.rdx, a.r15);
+  a.call(keyCode);
+  softmax();
+  values();
+}
+
+/// Rows of the run that see one of `positions` positions from `begin` on.
+void AttentionEmitter::seenRows(const Reg64 &begin, int64_t positions) {
+  const Reg64 first = a.rdx, last = a.r8;
+  a.xor_(a.r9d, a.r9d);
+  a.mov(first, begin);
+  a.sub(first, slot(kPosition));
+  a.mov(last, first);
+  a.cmp(first, a.r9);
+  a.cmovl(first, a.r9);
+  a.mov(slot(kSeen), first);
+  if (d.window) {
+    a.add(last, int(positions + d.window - 1));
+    a.cmp(last, a.r14);
+    a.cmovg(last, a.r14);
+    a.mov(slot(kSeenEnd), last);
+  } else {
+    a.mov(slot(kSeenEnd), a.r14);
+  }
+}
+
+void AttentionEmitter::seenRowsLoop(llvm::function_ref<void()> body) {
+  Label next;
+  a.mov(a.r12, slot(kSeen));
   a.L(next);
   body();
-  if (runRows == 1) return;
-  a.add(a.rsi, int(d.qkvStride));
-  a.add(a.rdi, int(d.yStride));
-  a.add(a.rdx, group * kEntry);
-  a.inc(a.rcx);
-  a.cmp(a.rcx, a.r14);
+  a.inc(a.r12);
+  a.cmp(a.r12, slot(kSeenEnd));
   a.jl(next, a.T_NEAR);
 }
 
-/// Rows that see a key of the page, and which.
-void AttentionEmitter::visibleRows(llvm::function_ref<void()> body) {
-  rows([&] {
-    Label skip;
-    a.lea(a.r9, a.ptr[a.r13 + a.rcx + 1]);
-    a.xor_(a.r8d, a.r8d);
-    if (d.window) {
-      a.mov(a.rax, a.r9);
-      a.sub(a.rax, int(d.window));
-      a.cmovg(a.r8, a.rax);
-    }
-    a.mov(a.eax, LLMC_PAGE_POSITIONS);
-    a.cmp(a.r9, a.rax);
-    a.cmovg(a.r9, a.rax);
-    a.cmp(a.r8, a.r9);
-    a.jge(skip, a.T_NEAR);
-    body();
-    a.L(skip);
-  });
-}
-
-/// body once per head of the group, rbx = its state.
-void AttentionEmitter::heads(llvm::function_ref<void()> body) {
-  Label next;
-  a.mov(a.rbx, a.rdx);
-  if (group == 1) return body();
-  a.lea(a.r11, a.ptr[a.rdx + group * kEntry]);
-  a.L(next);
-  body();
-  a.add(a.rbx, kEntry);
-  a.cmp(a.rbx, a.r11);
-  a.jb(next, a.T_NEAR);
-}
-
-void AttentionEmitter::startRow() {
-  v.zero(0);
-  a.mov(a.rax, a.rdi);
-  heads([&] {
-    v.store(a.rbx + kSum, 0, v.count);
-    a.mov(a.dword[a.rbx + kMaximum], 0xff800000); // -infinity
-    for (int c = 0; c < chunks(); ++c) v.store(a.rax + 4 * c * v.count, 0, chunkLanes(c));
-    a.add(a.rax, int(d.headDim * 4));
-  });
-}
-
-void AttentionEmitter::finishRow() {
-  a.mov(a.rax, a.rdi);
-  heads([&] {
-    v.load(0, a.rbx + kSum, v.count);
-    v.sum(0, 1);
-    a.vbroadcastss(v.reg(0), Lanes::xmm(0));
-    for (int c = 0; c < chunks(); ++c) {
-      v.load(1, a.rax + 4 * c * v.count, chunkLanes(c));
-      a.vdivps(v.reg(1), v.reg(1), v.reg(0));
-      v.store(a.rax + 4 * c * v.count, 1, chunkLanes(c));
-    }
-    a.add(a.rax, int(d.headDim * 4));
-  });
-}
-
-llvm::Expected<Code> emitAttention(const AttentionDesc &d, bool avx512) {
-  return assemble([&](Assembler &a) { AttentionEmitter(a, d, avx512).emit(); });
-}
-
-static Refusal outside(const char *what, int64_t found, int64_t least, int64_t most) {
-  if (found >= least && found <= most) return std::nullopt;
-  return std::string(what) + ": found " + std::to_string(found) + ", expected " + std::to_string(least) + ".." +
-         std::to_string(most);
-}
-
-Refusal refuseShape(const AttentionDesc &d) {
-  if (Refusal reason = outside("kvHeads", d.kvHeads, 1, 1024)) return reason;
-  if (d.heads < 1 || d.heads % d.kvHeads)
-    return "heads: found " + std::to_string(d.heads) + ", expected a multiple of kvHeads (" +
-           std::to_string(d.kvHeads) + ")";
-  if (d.headDim < 8 || d.headDim % 8)
-    return "headDim: found " + std::to_string(d.headDim) + ", expected a multiple of 8";
-  if (Refusal reason = outside("pageBytes", d.pageBytes, d.kvLayerBytes(), INT32_MAX)) return reason;
-  return outside("qkvStride", d.qkvStride, d.heads * d.headDim * 4, INT32_MAX);
-}
-
-Refusal refuseAttention(const AttentionDesc &d, const Target &) {
-  // A head is unrolled, and a tile of it must stay near L1; a group's state takes 384 bytes a head of the stack.
-  constexpr int64_t kMaxHeadDim = 256, kMaxGroup = 128, kMaxRowBlock = 256;
-  if (Refusal reason = refuseShape(d)) return reason;
-  if (Refusal reason = outside("headDim", d.headDim, 8, kMaxHeadDim)) return reason;
-  if (Refusal reason = outside("heads per kv head", d.heads / d.kvHeads, 1, kMaxGroup)) return reason;
-  if (Refusal reason = outside("rowBlock", d.rowBlock, 1, kMaxRowBlock)) return reason;
-  if (Refusal reason = outside("window", d.window, 0, INT32_MAX)) return reason;
-  return outside("yStride", d.yStride, d.heads * d.headDim * 4, INT32_MAX);
+llvm::Expected<Code> emitAttention(const AttentionDesc &d, AttentionIsa isa) {
+  return assemble([&](Assembler &a) { AttentionEmitter(a, d, isa).emit(); });
 }
 
 } // namespace llmc

@@ -11,7 +11,11 @@ Refusal refuseShape(const AttentionDesc &d);
 llvm::Expected<Code> emitKvAppend(const KvAppendDesc &d, bool avx512);
 Refusal refuseKvAppend(const KvAppendDesc &d, const Target &target);
 
-llvm::Expected<Code> emitAttention(const AttentionDesc &d, bool avx512);
+/// Instructions that a kernel may use beside AVX2.
+struct AttentionIsa {
+  bool avx512 = false, bf16 = false, vnni = false;
+};
+llvm::Expected<Code> emitAttention(const AttentionDesc &d, AttentionIsa isa);
 Refusal refuseAttention(const AttentionDesc &d, const Target &target);
 
 } // namespace llmc

@@ -1,4 +1,4 @@
-// f32 to IEEE binary16, for the scalar reference of the cache.
+// f32 to 16-bit floats, for the scalar reference of the cache.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -15,6 +15,13 @@ inline uint16_t f32ToF16(float value) {
     return uint16_t(sign | uint32_t(std::nearbyint(std::ldexp(std::bit_cast<float>(magnitude), 24))));
   uint32_t rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
   return uint16_t(sign | ((rounded - 0x38000000) >> 13));
+}
+
+/// bfloat16: rounds to nearest even; NaN gives a quiet NaN. Denormals are rounded as all other numbers.
+inline uint16_t f32ToBf16(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16 | 0x40);
+  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 } // namespace llmc

@@ -1,94 +1,131 @@
-// Online softmax over the page's scores (arXiv 1805.02867): scores become weights exp(score - maximum), keys that the
-// row does not see weigh 0.
+// Online softmax over the page's scores (arXiv 1805.02867): scores become weights exp2(score - maximum), keys that the
+// row does not see weigh 0. The arithmetic of a pair is in Weights.cpp.
 #include "codegen/kernels/attention/AttentionEmitter.h"
 #include <cstring>
+#include <numbers>
 
 namespace llmc {
 using namespace Xbyak;
 
-namespace {
-// Registers of a row: AVX2 keeps the bounds of the visible keys, AVX-512 has them in k1..k4.
-enum { kWeights = 0, kMax = 4, kT0 = 5, kT1 = 6, kOld = 7, kMinusInfinity = 12, kBegin = 13, kEnd = 14 };
-constexpr uint32_t kMinusInfinityBits = 0xff800000;
-} // namespace
-
+/// Rows r12 that see the page, pairs of each: rbx = state, rdi = sums, rsi = slope (alibi), r11 = pairs left of the
+/// row; [r8, r9) = positions of the page that the row sees.
 void AttentionEmitter::softmax() {
-  const int vectors = LLMC_PAGE_POSITIONS / v.count;
-  visibleMasks();
-  heads([&] {
-    Xmm maximum = Lanes::xmm(kMax), old = Lanes::xmm(kOld);
-    for (int i = 0; i < vectors; ++i) {
-      maskScores(i);
-      if (i == 0)
-        a.vmovaps(v.reg(kMax), v.reg(kWeights));
-      else
-        a.vmaxps(v.reg(kMax), v.reg(kMax), v.reg(kWeights));
+  softmaxConstants();
+  seenRowsLoop([&] {
+    Label masked, done;
+    rowBounds();
+    a.mov(a.rax, a.r12);
+    timesHeads(a.rax);
+    a.imul(a.rbx, a.rax, kEntry);
+    a.lea(a.rbx, a.ptr[a.rsp + a.rbx + int(stateOffset())]);
+    a.imul(a.rdi, a.rax, int(sumStride()));
+    a.lea(a.rdi, a.ptr[a.rsp + a.rdi + int(sumOffset())]);
+    loadHeads(a.r11);
+    if (d.alibi) rowDistances();
+    auto pairs = [&](bool isMasked) {
+      Label pair;
+      a.L(pair);
+      softmaxPair(isMasked);
+      a.add(a.rbx, kEntry);
+      a.add(a.rdi, int(sumStride()));
+      if (d.alibi) a.add(a.rsi, 4);
+      a.dec(a.r11);
+      a.jnz(pair, a.T_NEAR);
+    };
+    a.cmp(a.r9, LLMC_PAGE_POSITIONS);
+    a.jl(masked, a.T_NEAR);
+    if (d.window) {
+      a.test(a.r8, a.r8);
+      a.jnz(masked, a.T_NEAR);
     }
-    v.max(kMax, kT0);
-    a.vmovss(old, a.ptr[a.rbx + kMaximum]);
-    a.vmaxss(maximum, maximum, old);
-    a.vmovss(a.ptr[a.rbx + kMaximum], maximum);
-    a.vsubss(old, old, maximum);
-    v.exp(kOld, kT0, kT1, /*anySign=*/false);
-    a.vmovss(a.ptr[a.rbx + kCorrection], old);
-    a.vbroadcastss(v.reg(kOld), old);
-    a.vbroadcastss(v.reg(kMax), maximum);
-    a.vmulps(v.reg(kOld), v.reg(kOld), a.ptr[a.rbx + kSum]);
-    for (int i = 0; i < vectors; ++i) {
-      RegExp at = a.rbx + kScores + 4 * i * v.count;
-      v.load(kWeights, at, v.count);
-      a.vsubps(v.reg(kWeights), v.reg(kWeights), v.reg(kMax));
-      v.exp(kWeights, kT0, kT1, /*anySign=*/false);
-      v.store(at, kWeights, v.count);
-      a.vaddps(v.reg(kOld), v.reg(kOld), v.reg(kWeights));
-    }
-    v.store(a.rbx + kSum, kOld, v.count);
+    pairs(false);
+    a.jmp(done, a.T_NEAR);
+    a.L(masked);
+    if (v.avx512) visibleMasks();
+    pairs(true);
+    a.L(done);
   });
 }
 
-/// From r8, r9: what `maskScores` needs for the row.
-void AttentionEmitter::visibleMasks() {
-  a.vbroadcastss(v.reg(kMinusInfinity), a.ptr[a.rip + a.constant32(kMinusInfinityBits)]);
-  if (v.avx512) {
-    a.mov(a.rax, -1);
-    a.bzhi(a.r10, a.rax, a.r9);
-    a.shlx(a.rax, a.rax, a.r8);
-    a.and_(a.rax, a.r10);
-    for (int i = 1; i <= 4; ++i) {
-      a.kmovw(Opmask(i), a.eax);
-      if (i < 4) a.shr(a.rax, 16);
-    }
-    return;
+/// [r8, r9) := positions of the page that row r12 sees. Clobbers rax.
+void AttentionEmitter::rowBounds() {
+  a.mov(a.r9, slot(kOffset));
+  a.lea(a.r9, a.ptr[a.r9 + a.r12 + 1]);
+  a.xor_(a.r8d, a.r8d);
+  if (d.window) {
+    a.mov(a.rax, a.r9);
+    a.sub(a.rax, int(d.window));
+    a.cmovg(a.r8, a.rax);
   }
-  a.vmovd(Xmm(kEnd), a.r9d);
-  a.vpbroadcastd(Ymm(kEnd), Xmm(kEnd));
-  if (!d.window) return;
-  a.lea(a.eax, a.ptr[a.r8 - 1]);
-  a.vmovd(Xmm(kBegin), a.eax);
-  a.vpbroadcastd(Ymm(kBegin), Xmm(kBegin));
+  a.mov(a.eax, LLMC_PAGE_POSITIONS);
+  a.cmp(a.r9, a.rax);
+  a.cmovg(a.r9, a.rax);
 }
 
-/// kWeights := vector i of the head's scores, -infinity for keys that are not seen; stores them so.
-void AttentionEmitter::maskScores(int i) {
-  RegExp at = a.rbx + kScores + 4 * i * v.count;
-  if (v.avx512) {
-    a.vblendmps(v.reg(kWeights) | Opmask(1 + i), v.reg(kMinusInfinity), a.ptr[at]);
-  } else {
-    uint8_t positions[32];
-    for (int lane = 0; lane < 8; ++lane) {
-      int32_t position = i * 8 + lane;
-      memcpy(positions + 4 * lane, &position, 4);
-    }
-    Address index = a.ptr[a.rip + a.constantBytes(positions)];
-    a.vpcmpgtd(Ymm(kT0), Ymm(kEnd), index);
-    if (d.window) {
-      a.vmovups(Ymm(kT1), index);
-      a.vpcmpgtd(Ymm(kT1), Ymm(kT1), Ymm(kBegin));
-      a.vandps(Ymm(kT0), Ymm(kT0), Ymm(kT1));
-    }
-    a.vblendvps(Ymm(kWeights), Ymm(kMinusInfinity), a.ptr[at], Ymm(kT0));
+/// AVX-512: k1..k4 := lanes of the page's four vectors of which the row sees the key.
+void AttentionEmitter::visibleMasks() {
+  a.mov(a.rax, -1);
+  a.bzhi(a.r10, a.rax, a.r9);
+  a.shlx(a.rax, a.rax, a.r8);
+  a.and_(a.rax, a.r10);
+  for (int i = 1; i <= 4; ++i) {
+    a.kmovw(Opmask(i), a.eax);
+    if (i < 4) a.shr(a.rax, 16);
   }
-  v.store(at, kWeights, v.count);
+}
+
+template <typename T> static Label &numbersFrom(Assembler &a, T first, int count) {
+  std::vector<uint8_t> bytes(sizeof(T) * size_t(count));
+  for (int i = 0; i < count; ++i) {
+    T number = first + T(i);
+    memcpy(&bytes[sizeof(T) * size_t(i)], &number, sizeof(T));
+  }
+  return a.constantBytes(bytes);
+}
+
+/// AVX2: `to` := all ones in the lanes of vector i of which the row sees the key.
+void AttentionEmitter::visibleLanes(int i, int to, int temp) {
+  const Address index = a.ptr[a.rip + numbersFrom<int32_t>(a, 8 * i, 8)];
+  a.vmovd(Xmm(to), a.r9d);
+  a.vpbroadcastd(Ymm(to), Xmm(to));
+  a.vpcmpgtd(Ymm(to), Ymm(to), index);
+  if (!d.window) return;
+  a.vmovd(Xmm(temp), a.r8d);
+  a.vpbroadcastd(Ymm(temp), Xmm(temp));
+  a.vpcmpgtd(Ymm(temp), Ymm(temp), index); // below the first
+  a.vandnps(Ymm(to), Ymm(temp), Ymm(to));
+}
+
+/// rsi := slopes of the part's heads, in units of log2(e); kDistances.. := key position minus the row's (AVX2: of key 0
+/// of the page, in one register).
+void AttentionEmitter::rowDistances() {
+  std::vector<uint8_t> slopes(size_t(4 * d.heads));
+  for (int64_t h = 0; h < d.heads; ++h) {
+    float slope = float(alibiSlope(d.heads, h) * std::numbers::log2e);
+    memcpy(&slopes[size_t(4 * h)], &slope, 4);
+  }
+  a.imul(a.rax, slot(kKvHead), group);
+  if (parts > 1) a.add(a.rax, slot(kFirstHead));
+  a.lea(a.rsi, a.ptr[a.rip + a.constantBytes(slopes)]);
+  a.lea(a.rsi, a.ptr[a.rsi + a.rax * 4]);
+  a.mov(a.rax, slot(kOffset));
+  a.add(a.rax, a.r12);
+  a.neg(a.rax);
+  const int first = distanceRegister();
+  v.zero(first);
+  a.vcvtsi2ss(Xmm(first), Xmm(first), a.eax);
+  a.vbroadcastss(v.reg(first), Xmm(first));
+  if (!v.avx512) return;
+  for (int i = 3; i >= 0; --i)
+    a.vaddps(Zmm(first + i), Zmm(first), a.ptr[a.rip + numbersFrom<float>(a, float(16 * i), 16)]);
+}
+
+/// score += slope * distance. AVX2: `temp` is free.
+void AttentionEmitter::addDistance(int i, int slope, int temp) {
+  const int first = distanceRegister();
+  if (v.avx512) return a.vfmadd231ps(v.reg(i), v.reg(slope), v.reg(first + i));
+  a.vaddps(v.reg(temp), v.reg(first), a.ptr[a.rip + numbersFrom<float>(a, float(8 * i), 8)]);
+  a.vfmadd231ps(v.reg(i), v.reg(slope), v.reg(temp));
 }
 
 } // namespace llmc

@@ -1,129 +1,190 @@
-// y = y * correction + sum over visible positions, ascending, of weight * v: one chain of fused multiply-adds for each
-// (head, channel).
+// sums[pair][channel] += sum over the positions of a page that the row sees of weight * v. What lies beyond may be NaN:
+// units (of `together` positions) that all rows see whole are added for all rows at once, the others row by row. Each
+// row adds its units in ascending order, whatever the others see.
 #include "codegen/kernels/attention/AttentionEmitter.h"
 
 namespace llmc {
 using namespace Xbyak;
 
-/// Even parts, none above `most`: 9 with most 6 gives 5.
-static int evenPart(int whole, int most) {
-  int parts = (whole + most - 1) / most;
-  return (whole + parts - 1) / parts;
-}
-
-/// One row. Several heads at a time share the read of v.
 void AttentionEmitter::values() {
-  const int most = v.avx512 ? 6 : 3, together = evenPart(group, most);
-  const int whole = group / together, rest = group % together;
-  auto step = [&] {
-    a.add(a.rbx, together * kEntry);
-    a.add(a.rax, int(together * d.headDim * 4));
-  };
-  a.mov(a.rbx, a.rdx);
-  a.mov(a.rax, a.rdi);
-  if (prefetches()) a.mov(a.rsi, slot(kNextTile));
-  valueGroup(together, prefetches());
-  if (whole + bool(rest) > 1) step();
-  if (whole > 1) {
-    Label next;
-    a.lea(a.r11, a.ptr[a.rdx + whole * together * kEntry]);
-    a.L(next);
-    valueGroup(together, false);
-    step();
-    a.cmp(a.rbx, a.r11);
-    a.jb(next, a.T_NEAR);
+  Label behind, done;
+  const int shift = layout.together() == 4 ? 2 : layout.together() == 2 ? 1 : 0;
+  if (math == Math::Words) { // integers have no NaN: what a row does not see has weight 0
+    a.mov(a.r12, slot(kSeenEnd));
+    a.dec(a.r12);
+    rowBounds();
+    a.add(a.r9, 3);
+    a.shr(a.r9, shift);
+    a.mov(slot(kUnitsEnd), a.r9);
+    a.mov(a.r12, slot(kSeen));
+    rowBounds();
+    a.shr(a.r8, shift);
+    a.mov(slot(kUnits), a.r8);
+    addSeen();
+    return;
   }
-  if (rest) valueGroup(rest, false);
-}
-
-/// Heads from rbx (state) and rax (y) on, tile by tile of channels.
-void AttentionEmitter::valueGroup(int heads, bool prefetch) {
-  const int registers = v.avx512 ? 24 : 12, most = evenPart(chunks(), std::max(1, registers / heads));
-  for (int c = 0; c < chunks(); c += most) valueTile(heads, c, std::min(most, chunks() - c), prefetch && c == 0);
-}
-
-/// Registers: `streams` times heads * chunks sums, one weight for each head, one v. A chain of fused multiply-adds
-/// waits 4 cycles for each position; positions are dealt to several chains where there are too few of them otherwise.
-void AttentionEmitter::valueTile(int heads, int firstChunk, int tileChunks, bool prefetch) {
-  const int64_t positionBytes = d.headDim * (valuesAsHalf() ? 2 : 4);
-  const int sums = heads * tileChunks, registers = v.avx512 ? 24 : 12, enough = 8;
-  const ValueTile tile = {heads, firstChunk, tileChunks, prefetch};
-  int streams = 1;
-  while (streams * sums < enough && 2 * streams * sums <= registers) streams *= 2;
-  scaleOutputs(tile);
-  for (int i = sums; i < streams * sums; ++i) v.zero(i);
-  Label many, last, next, done; // r10 = position, rdx = its v
-  a.push(a.rdx);
-  a.mov(a.r10, a.r8);
-  a.imul(a.rdx, a.r8, int(positionBytes));
-  a.add(a.rdx, a.r12);
-  auto step = [&](int positions) {
-    for (int i = 0; i < positions; ++i) valuePosition(tile, i, i * sums, streams * sums);
-    a.add(a.rdx, int(positions * positionBytes));
-    a.add(a.r10, positions);
-  };
-  if (streams > 1) {
-    a.sub(a.r9, streams - 1); // the last position at which a whole step begins, plus 1
-    a.cmp(a.r10, a.r9);
-    a.jge(last, a.T_NEAR);
-    a.L(many);
-    step(streams);
-    a.cmp(a.r10, a.r9);
-    a.jl(many, a.T_NEAR);
-    a.L(last);
-    a.add(a.r9, streams - 1);
-    a.cmp(a.r10, a.r9);
-    a.jge(done, a.T_NEAR);
-  }
-  a.L(next);
-  step(1);
-  a.cmp(a.r10, a.r9);
-  a.jl(next, a.T_NEAR);
+  commonUnits(shift);
+  if (d.window) edges(/*behind=*/false, shift);
+  a.mov(a.rax, slot(kCommon));
+  a.mov(a.rcx, slot(kCommonEnd));
+  a.cmp(a.rax, a.rcx);
+  a.jge(behind, a.T_NEAR);
+  a.mov(slot(kUnits), a.rax);
+  a.mov(slot(kUnitsEnd), a.rcx);
+  addSeen();
+  a.L(behind);
+  a.cmp(slot(kCommonEnd), int(tileUnits()));
+  a.je(done, a.T_NEAR);
+  edges(/*behind=*/true, shift);
   a.L(done);
-  a.pop(a.rdx);
-  for (int half = streams / 2; half; half /= 2)
-    for (int i = 0; i < half * sums; ++i) a.vaddps(v.reg(i), v.reg(i), v.reg(i + half * sums));
-  for (int head = 0; head < heads; ++head)
-    for (int c = 0; c < tileChunks; ++c)
-      v.store(output(tile, head, c), head * tileChunks + c, chunkLanes(firstChunk + c));
 }
 
-RegExp AttentionEmitter::output(const ValueTile &tile, int head, int c) const {
-  return a.rax + int(4 * (head * d.headDim + (tile.firstChunk + c) * v.count));
+/// [kCommon, kCommonEnd): from the first unit of the last row to the last of the first; [0, 0) if there are none.
+void AttentionEmitter::commonUnits(int shift) {
+  Label some;
+  a.mov(a.r12, slot(kSeenEnd));
+  a.dec(a.r12);
+  rowBounds();
+  a.lea(a.rdx, a.ptr[a.r8 + (1 << shift) - 1]);
+  if (shift) a.shr(a.rdx, shift);
+  a.mov(a.r12, slot(kSeen));
+  rowBounds();
+  if (shift) a.shr(a.r9, shift);
+  a.cmp(a.rdx, a.r9);
+  a.jl(some);
+  a.xor_(a.edx, a.edx);
+  a.xor_(a.r9d, a.r9d);
+  a.L(some);
+  a.mov(slot(kCommon), a.rdx);
+  a.mov(slot(kCommonEnd), a.r9);
 }
 
-/// The sums of stream 0 := y * correction.
-void AttentionEmitter::scaleOutputs(const ValueTile &tile) {
-  for (int head = 0; head < tile.heads; ++head) {
-    const int correction = tile.heads * tile.chunks;
-    a.vbroadcastss(v.reg(correction), a.ptr[a.rbx + head * kEntry + kCorrection]);
-    for (int c = 0; c < tile.chunks; ++c) {
-      const int sum = head * tile.chunks + c;
-      v.load(sum, output(tile, head, c), chunkLanes(tile.firstChunk + c));
-      a.vmulps(v.reg(sum), v.reg(sum), v.reg(correction));
+/// Row by row: the units before the common ones, or those behind them.
+void AttentionEmitter::edges(bool behind, int shift) {
+  seenRowsLoop([&] {
+    Label skip;
+    rowBounds();
+    a.mov(slot(kEdgeBegin), a.r8);
+    a.mov(slot(kEdgeEnd), a.r9);
+    if (shift) {
+      a.shr(a.r8, shift);
+      a.inc(a.r9);
+      a.shr(a.r9, shift);
     }
+    if (behind) {
+      a.mov(a.rax, slot(kCommonEnd));
+      a.cmp(a.r8, a.rax);
+      a.cmovl(a.r8, a.rax);
+    } else {
+      a.mov(a.r9, slot(kCommon));
+    }
+    a.cmp(a.r8, a.r9);
+    a.jge(skip, a.T_NEAR);
+    a.mov(slot(kUnits), a.r8);
+    a.mov(slot(kUnitsEnd), a.r9);
+    shift ? edgePairs() : addRow();
+    a.L(skip);
+  });
+}
+
+/// Units of two positions of row r12, of which it sees the upper half of the first one or the lower half of the last
+/// one only if begin or end is odd.
+void AttentionEmitter::edgePairs() {
+  Label wholes, last, done;
+  if (d.window) {
+    a.mov(a.rax, slot(kEdgeBegin));
+    a.shr(a.rax, 1);
+    a.jnc(wholes, a.T_NEAR);
+    a.cmp(a.rax, slot(kUnits));
+    a.jne(wholes, a.T_NEAR);
+    addHalf(/*upper=*/true);
+    a.inc(slot(kUnits));
+    a.L(wholes);
+  }
+  a.mov(a.rdx, slot(kUnitsEnd));
+  a.mov(slot(kEdgeBegin), a.rdx); // now: where all units end
+  a.mov(a.rax, slot(kEdgeEnd));
+  a.shr(a.rax, 1);
+  a.cmp(a.rax, a.rdx);
+  a.cmovg(a.rax, a.rdx);
+  a.mov(slot(kUnitsEnd), a.rax); // whole ones
+  a.mov(a.rcx, slot(kUnits));
+  a.cmp(a.rcx, a.rax);
+  a.jge(last, a.T_NEAR);
+  addRow();
+  a.mov(a.rcx, slot(kUnitsEnd));
+  a.L(last);
+  a.cmp(a.rcx, slot(kEdgeBegin));
+  a.jge(done, a.T_NEAR);
+  a.mov(slot(kUnits), a.rcx);
+  addHalf(/*upper=*/false);
+  a.L(done);
+}
+
+void AttentionEmitter::addSeen() {
+  a.mov(a.rax, slot(kSeen));
+  a.mov(a.rcx, slot(kSeenEnd));
+  a.sub(a.rcx, a.rax);
+  timesHeads(a.rcx);
+  pairsFrom();
+  addUnits();
+}
+
+/// r12 = the row, which is kept.
+void AttentionEmitter::addRow() {
+  a.mov(a.rax, a.r12);
+  loadHeads(a.rcx);
+  pairsFrom();
+  addUnits();
+}
+
+/// rdi, rsi := state and sums of row rax's first pair; r8 := first unit.
+void AttentionEmitter::pairsFrom() {
+  timesHeads(a.rax);
+  a.imul(a.rdi, a.rax, kEntry);
+  a.lea(a.rdi, a.ptr[a.rsp + a.rdi + int(stateOffset())]);
+  a.imul(a.rsi, a.rax, int(sumStride()));
+  a.lea(a.rsi, a.ptr[a.rsp + a.rsi + int(sumOffset())]);
+  a.mov(a.r8, slot(kUnits));
+}
+
+/// Units [kUnits, kUnitsEnd), block of 64 channels by block; the next page's keys are fetched meanwhile.
+void AttentionEmitter::addUnits() {
+  a.mov(a.r9, slot(kUnitsEnd));
+  a.sub(a.r9, a.r8);
+  a.mov(a.r13, slot(kNextPart));
+  a.sub(a.r13, a.r15);
+  a.sub(a.r13, int(layout.valuesOffset()));
+  for (int64_t first = 0; first < d.headDim; first += 64) {
+    const int64_t width = std::min<int64_t>(64, d.headDim - first);
+    a.imul(a.rdx, a.r8, int(width * layout.together() * layout.elementBytes()));
+    a.lea(a.rdx, a.ptr[a.rdx + a.r15 + int(layout.valueOffset(first, 0))]);
+    a.call(width == 64 ? fullCode : tailCode);
+    if (first + 64 < d.headDim) a.add(a.rsi, 256);
   }
 }
 
-/// Adds weight * v of position r10 + `ahead` to the sums from register `sums` on; `weights`.. are free.
-void AttentionEmitter::valuePosition(const ValueTile &tile, int ahead, int sums, int weights) {
-  const int value = weights + tile.heads, element = valuesAsHalf() ? 2 : 4;
-  for (int head = 0; head < tile.heads; ++head)
-    a.vbroadcastss(v.reg(weights + head), a.ptr[a.rbx + a.r10 * 4 + (head * kEntry + kScores + 4 * ahead)]);
-  for (int c = 0; c < tile.chunks; ++c) {
-    const int lanes = chunkLanes(tile.firstChunk + c);
-    RegExp from = a.rdx + int((tile.firstChunk + c) * v.count * element + ahead * d.headDim * element);
-    if (tile.heads == 1 && element == 4 && lanes == v.count) {
-      a.vfmadd231ps(v.reg(sums + c), v.reg(weights), a.ptr[from]);
-      continue;
+/// Unit kUnits of row r12 with the other half zeroed, from a copy.
+void AttentionEmitter::addHalf(bool upper) {
+  a.mov(a.rax, a.r12);
+  loadHeads(a.rcx);
+  pairsFrom();
+  a.mov(a.r9d, 1);
+  a.xor_(a.r13d, a.r13d);
+  a.lea(a.rdx, a.ptr[a.rsp + int(cleanOffset())]);
+  for (int64_t first = 0; first < d.headDim; first += 64) {
+    const int width = int(std::min<int64_t>(64, d.headDim - first));
+    a.imul(a.rax, a.r8, 4 * width);
+    a.lea(a.rax, a.ptr[a.rax + a.r15 + int(layout.valueOffset(first, 0))]);
+    for (int i = 0; i < width; i += v.count) {
+      const int n = std::min(v.count, width - i);
+      v.load(0, a.rax + 4 * i, n);
+      a.vandps(v.reg(0), v.reg(0), v.constantBits(upper ? 0xffff0000 : 0xffff));
+      v.store(a.rdx + 4 * i, 0, n);
     }
-    element == 2 ? v.loadHalf(value, from, lanes) : v.load(value, from, lanes);
-    for (int head = 0; head < tile.heads; ++head)
-      a.vfmadd231ps(v.reg(sums + head * tile.chunks + c), v.reg(weights + head), v.reg(value));
+    a.call(width == 64 ? fullCode : tailCode);
+    if (first + 64 < d.headDim) a.add(a.rsi, 256);
   }
-  if (!tile.prefetch) return;
-  for (int64_t line = 0; line < d.headDim * elementBytes(); line += kAlign) a.prefetcht0(a.ptr[a.rsi + int(line)]);
-  a.add(a.rsi, int(d.headDim * elementBytes()));
 }
 
 } // namespace llmc

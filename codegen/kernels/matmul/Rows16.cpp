@@ -13,7 +13,7 @@ int64_t positionInRow16(WeightKind order, int64_t k) {
   return k;
 }
 
-uint16_t f32ToBf16(float x) {
+uint16_t f32ToBf16Row(float x) {
   uint32_t bits = std::bit_cast<uint32_t>(x), magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return uint16_t(bits >> 16 | 0x40);
   if (magnitude < 0x00800000) return uint16_t(bits >> 16 & 0x8000);
@@ -27,12 +27,12 @@ static void convertRow(const float *x, int64_t k, WeightKind order, void *out, C
   for (int64_t i = 0; i < k; ++i) row[positionInRow16(order, i)] = convert(x[i]);
 }
 
-void toBf16Row(const float *x, int64_t k, WeightKind order, void *out) { convertRow(x, k, order, out, f32ToBf16); }
+void toBf16Row(const float *x, int64_t k, WeightKind order, void *out) { convertRow(x, k, order, out, f32ToBf16Row); }
 
 void toBf16PairRow(const float *x, int64_t k, WeightKind order, void *out) {
-  convertRow(x, k, order, out, f32ToBf16);
+  convertRow(x, k, order, out, f32ToBf16Row);
   convertRow(x, k, order, static_cast<uint16_t *>(out) + paddedK16(k),
-             [](float value) { return f32ToBf16(value - bf16ToF32(f32ToBf16(value))); });
+             [](float value) { return f32ToBf16Row(value - bf16ToF32(f32ToBf16Row(value))); });
 }
 
 void toF16Row(const float *x, int64_t k, WeightKind order, void *out) { convertRow(x, k, order, out, f32ToF16); }

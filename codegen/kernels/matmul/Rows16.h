@@ -8,7 +8,7 @@ namespace llmc {
 int64_t positionInRow16(WeightKind order, int64_t k);
 
 /// To nearest even; too large gives infinity, a NaN a quiet NaN, a denormal the zero of its sign (as vcvtneps2bf16).
-uint16_t f32ToBf16(float x);
+uint16_t f32ToBf16Row(float x);
 
 /// x[0..k) to a row of rowBytes of that format, padding written as 0. F16 as vcvtps2ph rounds (denormals are kept).
 /// Pair: bf16(x), then bf16(x - bf16(x)); |x| rounds to a finite bf16.

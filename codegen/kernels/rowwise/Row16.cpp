@@ -8,8 +8,8 @@ using namespace Xbyak;
 // Registers besides the chunk; none is the tail mask (15) or what an op keeps (14).
 enum { kRounded = 4, kTemp = 8, kTemp2 = 9, kOrder = 10 };
 
-/// to := the bf16 nearest to `from`, as f32: see f32ToBf16. The integer way: add half of the last place kept (less one
-/// bit, if even), and cut.
+/// to := the bf16 nearest to `from`, as f32: see f32ToBf16Row. The integer way: add half of the last place kept (less
+/// one bit, if even), and cut.
 void Row::roundToBf16(int to, int from) {
   Xmm x = v.reg(from), y = v.reg(to), temp = v.reg(kTemp);
   constexpr uint32_t kExponent = 0x7f800000, kQuiet = 0x00400000, kSign = 0x80000000, kKept = 0xffff0000;

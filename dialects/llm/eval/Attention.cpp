@@ -11,17 +11,29 @@ static void append(std::vector<float> &cache, const Tensor &rows, Indices positi
   }
 }
 
-/// y[0..headDim) of one query against positions [begin, end) of a head whose rows are `stride` apart.
+/// arXiv 2108.12409: of n heads, n a power of two, head h has 2^(-8 (h+1)/n); else those of the power of two below,
+/// then every other one of the power of two above.
+static double alibiSlope(int64_t heads, int64_t h) {
+  int64_t power = int64_t(1) << int64_t(std::floor(std::log2(double(heads))));
+  return h < power ? std::pow(2, -8.0 * double(h + 1) / double(power))
+                   : std::pow(2, -8.0 * double(2 * (h - power) + 1) / double(2 * power));
+}
+
+/// y[0..headDim) of one query of `head` against positions [begin, end) of a head whose rows are `stride` apart.
 static void attendHead(const float *q, const float *k, const float *v, int64_t stride, int64_t begin, int64_t end,
-                       const AttentionShape &shape, float *y) {
+                       int64_t head, const AttentionShape &shape, float *y) {
   std::vector<double> weights(end - begin), sum(shape.headDim);
-  double largest = -INFINITY, total = 0;
+  double sink = shape.sinks ? double(shape.sinks->data[head]) : -INFINITY, largest = sink;
   for (int64_t j = begin; j < end; ++j) {
     double score = 0;
     for (int64_t d = 0; d < shape.headDim; ++d) score += double(q[d]) * k[j * stride + d];
-    weights[j - begin] = score * shape.scale;
+    score *= shape.scale;
+    if (shape.softcap > 0) score = shape.softcap * std::tanh(score / shape.softcap);
+    if (shape.alibi) score += alibiSlope(shape.heads, head) * double(j - (end - 1));
+    weights[j - begin] = score;
     largest = std::max(largest, weights[j - begin]);
   }
+  double total = std::exp(sink - largest);
   for (double &w : weights) total += w = std::exp(w - largest);
   for (int64_t j = begin; j < end; ++j)
     for (int64_t d = 0; d < shape.headDim; ++d) sum[d] += weights[j - begin] * v[j * stride + d];
@@ -38,7 +50,7 @@ Tensor attention(const Tensor &q, const Tensor &k, const Tensor &v, Indices posi
     int64_t end = int64_t(positions[r]) + 1, begin = shape.window > 0 ? std::max<int64_t>(0, end - shape.window) : 0;
     for (int64_t h = 0; h < shape.heads; ++h) {
       int64_t group = h / perGroup * dim;
-      attendHead(q.row(r) + h * dim, cache.k.data() + group, cache.v.data() + group, k.columns, begin, end, shape,
+      attendHead(q.row(r) + h * dim, cache.k.data() + group, cache.v.data() + group, k.columns, begin, end, h, shape,
                  y.row(r) + h * dim);
     }
   }

@@ -52,6 +52,9 @@ struct LayerCache {
 struct AttentionShape {
   int64_t heads, kvHeads, headDim, window;
   float scale;
+  bool alibi = false;
+  float softcap = 0; // 0: none
+  const Tensor *sinks = nullptr;
 };
 /// Writes k and v at `positions`, then attends.
 Tensor attention(const Tensor &q, const Tensor &k, const Tensor &v, Indices positions, const AttentionShape &shape,

@@ -20,10 +20,11 @@ func.func @rotated(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>
 
 // -----
 
+// What changes the scores stays.
 // CHECK-LABEL: func.func @no_rope
-// CHECK:       llm.attention_kv %{{.*}}, %arg3 {
-func.func @no_rope(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>, %p: tensor<?xi32>) -> tensor<?x8xf32> {
-  %a = llm.attention %q, %k, %v, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+// CHECK:       llm.attention_kv %{{.*}}, %arg3 sinks %arg4 : tensor<2xf32> {alibi, {{.*}}softcap = 5.000000e+00 : f32, window = 3 : i64}
+func.func @no_rope(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>, %p: tensor<?xi32>, %s: tensor<2xf32>) -> tensor<?x8xf32> {
+  %a = llm.attention %q, %k, %v, %p sinks %s : tensor<2xf32> {alibi, softcap = 5.0 : f32, window = 3 : i64, layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>
   return %a : tensor<?x8xf32>
 }
 
@@ -47,5 +48,21 @@ func.func @different_ropes(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<
   %kr = llm.rope %k, %p {heads = 1 : i64, rope = #llm.rope<4, interleaved, [1.0, 0.5]>} : tensor<?x4xf32>
   // expected-remark @below {{q and k have different ropes}}
   %a = llm.attention %qr, %kr, %v, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @sinks_of_other_heads(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>, %p: tensor<?xi32>, %s: tensor<3xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{expects a sink for each head}}
+  %a = llm.attention %q, %k, %v, %p sinks %s : tensor<3xf32> {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @negative_cap(%x: tensor<?x16xf32>, %p: tensor<?xi32>) -> tensor<?x8xf32> {
+  // expected-error @below {{expects softcap >= 0}}
+  %a = llm.attention_kv %x, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32, softcap = -1.0 : f32} : tensor<?x16xf32> -> tensor<?x8xf32>
   return %a : tensor<?x8xf32>
 }

@@ -1,24 +1,30 @@
 // RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=icelake-server kv-type=f16" | FileCheck %s
 // RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=haswell kv-type=f32" | FileCheck %s --check-prefix=AVX2
+// RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=znver4 kv-type=int8" | FileCheck %s --check-prefix=INT8
+// RUN: not llmc-opt %s --split-input-file "--llmc-select-kernels=target=znver4 kv-type=i3" 2>&1 | FileCheck %s --check-prefix=KV
 // RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=aarch64" | FileCheck %s --check-prefix=PORTABLE
 // RUN: llmc-opt %s --split-input-file --llmc-select-kernels=target=icelake-server --remarks-filter=refusal --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=REFUSAL
 // RUN: not llmc-opt %s --split-input-file --llmc-select-kernels=target=z80 2>&1 | FileCheck %s --check-prefix=TARGET
 
 !w = tensor<192x64x!wq.packed<<kind = i4, group = 32>>>
 
-// A class of kernels for each range of rows; the cache is appended to in place, then read; pages hold both layers.
+// A class of kernels for each range of rows; attention of all of them, with the kernel that appends before it where it
+// has to; pages hold both layers. int8: a page is K, scales, V, scales for each of four heads.
+// KV: kv-type: found 'i3', expected f32, f16, bf16 or int8
+// INT8: kernel.kv_bits = 8 : i64, kernel.page_bytes = 10240
+// INT8: family attention row "attention_int8_avx512vnni"{{.*}} block 16 {{.*}}kv = "int8"
+// INT8: kernel.call [@attention_int8_avx512vnni_0]
 // TARGET: target: found 'z80', expected native or one of
 // REFUSAL: remark: {{.*}}matmul_{{.*}}rows
-// CHECK: module attributes {{.*}}kernel.kv_bits = 16 : i64, kernel.page_bytes = 16384
+// CHECK: module attributes {{.*}}kernel.kv_bits = 16 : i64, kernel.page_bytes = 16384 : i64, kernel.partial_bytes = 512
 // CHECK-DAG: kernel.func @matmul_w4a8_m1_avx512vnni_0 family matmul {{.*}} rows 1 to 1
 // CHECK-DAG: kernel.func @matmul_w4a8_small_avx512vnni_0 family matmul {{.*}} rows 2 to 6
 // CHECK-DAG: kernel.func @matmul_w4a8_large_avx512vnni_0 family matmul {{.*}} rows 7 to
 // CHECK: kernel.call [@rowwise_rmsnorm_avx512_0]
 // CHECK: kernel.call [@matmul_w4a8_m1_avx512vnni_0, @matmul_w4a8_small_avx512vnni_0, @matmul_w4a8_large_avx512vnni_0]
 // CHECK-SAME: over {{ *}}panels 3
-// CHECK: kernel.call [@kv_append_avx512_0]{{.*}} tied 0
-// CHECK: kernel.call [@attention_{{.*}}avx512_0, @attention_{{.*}}avx512_{{[01]}}]
-// CHECK-SAME: over {{ *}}blocks 4
+// CHECK: kernel.call [@attention_f32_avx512_0]
+// CHECK-SAME: ["qkv"] over {{ *}}blocks 4 append @kv_append_avx512_0
 // AVX2: kernel.kv_bits = 32
 // AVX2: kernel.call [@matmul_w4a8_m1_avx2_0
 // PORTABLE: kernel.call [@{{[a-z_]*}}portable_0]
@@ -35,5 +41,23 @@ module {
     %b = wq.linear %a, %w : tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>, !w -> tensor<?x192xf32>
     %c = llm.attention_kv %b, %p {layer = 0 : i64, heads = 4 : i64, kv_heads = 4 : i64, head_dim = 16 : i64, scale = 0.25 : f32} : tensor<?x192xf32> -> tensor<?x64xf32>
     return %c : tensor<?x64xf32>
+  }
+}
+
+// -----
+
+// What changes the scores is in the descriptor; sinks are an operand of their own; rows may be q8.
+// CHECK: #kernel.attention<{{.*}}window = 7, alibi = true, softcap = 3.000000e+01, sinks = true, q8_out = true>
+// CHECK: kernel.call [@attention_f32_avx512_0](%{{.*}}, %{{.*}}) ["qkv", "sinks"]
+module {
+  wq.packed @s : tensor<2x!wq.packed<<kind = f32>>> at 0 size 256
+  wq.packed @w : tensor<192x64x!wq.packed<<kind = f32>>> at 4096 size 49152
+  func.func @step(%x: tensor<?x192xf32>, %t: tensor<?xi32>, %p: tensor<?xi32>) -> tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>> {
+    %s = wq.get_packed @s : tensor<2x!wq.packed<<kind = f32>>>
+    %w = wq.get_packed @w : tensor<192x64x!wq.packed<<kind = f32>>>
+    %e = llm.embed %t, %w : tensor<192x64x!wq.packed<<kind = f32>>> -> tensor<?x64xf32>
+    %b = wq.linear %e, %w : tensor<?x64xf32>, tensor<192x64x!wq.packed<<kind = f32>>> -> tensor<?x192xf32>
+    %c = llm.attention_kv %b, %p sinks %s : tensor<2x!wq.packed<<kind = f32>>> {layer = 0 : i64, heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, window = 7 : i64, alibi, softcap = 30.0 : f32} : tensor<?x192xf32> -> tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+    return %c : tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
   }
 }

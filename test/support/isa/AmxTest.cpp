@@ -105,7 +105,7 @@ TEST_P(Gemm, EqualsScalarLoops) {
   for (auto *operand : {&a, &b})
     for (size_t i = 0; i < operand->size(); i += 2) {
       float value = float(int(random() % 2001) - 1000) / 250;
-      uint16_t bits = bytes ? uint16_t(random()) : kind == Kind::Bf16 ? f32ToBf16(value) : f32ToF16(value);
+      uint16_t bits = bytes ? uint16_t(random()) : kind == Kind::Bf16 ? f32ToBf16Row(value) : f32ToF16(value);
       if (!bytes && random() % 16 == 0) bits = uint16_t(random() & (kind == Kind::Bf16 ? 0x807f : 0x83ff)); // denormal
       memcpy(&(*operand)[i], &bits, 2);
     }
