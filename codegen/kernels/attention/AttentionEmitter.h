@@ -177,6 +177,11 @@ private:
 
   int64_t maxPairs() const { return int64_t(runRows) * headsTogether; }
   int64_t tileUnits() const { return kPagePositions / layout.together(); }
+  /// How far ahead of its reads a panel fetches: blocks of 64 channels of values, 8 KB or more of them. Keys run into
+  /// the values behind them, the last blocks of values into the next page's keys.
+  int blockBytes() const { return int(kPagePositions * 64 * layout.elementBytes()); }
+  int valueBlocks() const { return int((d.headDim + 63) / 64); }
+  int aheadBlocks() const { return std::min(valueBlocks(), std::max(1, 8192 / blockBytes())); }
   int tail() const { return int(d.headDim % 64); }
   // The state of a pair: scores or weights of the page; the chunk's softmax sum as a vector and its maximum; factors of
   // integer queries and weights; maximum and sum of the chunks before.

@@ -22,7 +22,7 @@ int AttentionEmitter::linesTogether(int pairs) const {
 void AttentionEmitter::keyPanels() {
   const int lines = 64 / v.count;
   a.L(keyCode);
-  a.mov(a.r13d, uint32_t(layout.valuesOffset())); // the values are fetched meanwhile
+  a.mov(a.r13d, uint32_t(aheadBlocks() * blockBytes()));
   startPanels();
   auto block = [&](int pairs) {
     Label done;

@@ -148,15 +148,19 @@ void AttentionEmitter::pairsFrom() {
   a.mov(a.r8, slot(kUnits));
 }
 
-/// Units [kUnits, kUnitsEnd), block of 64 channels by block; the next page's keys are fetched meanwhile.
+/// Units [kUnits, kUnitsEnd), block of 64 channels by block.
 void AttentionEmitter::addUnits() {
   a.mov(a.r9, slot(kUnitsEnd));
   a.sub(a.r9, a.r8);
-  a.mov(a.r13, slot(kNextPart));
-  a.sub(a.r13, a.r15);
-  a.sub(a.r13, int(layout.valuesOffset()));
   for (int64_t first = 0; first < d.headDim; first += 64) {
     const int64_t width = std::min<int64_t>(64, d.headDim - first);
+    if (const int beyond = int(first / 64) + aheadBlocks() - valueBlocks(); beyond < 0) {
+      a.mov(a.r13d, uint32_t(aheadBlocks() * blockBytes()));
+    } else {
+      a.mov(a.r13, slot(kNextPart));
+      a.sub(a.r13, a.r15);
+      a.sub(a.r13, int(layout.valueOffset(first, 0) - beyond * blockBytes()));
+    }
     a.imul(a.rdx, a.r8, int(width * layout.together() * layout.elementBytes()));
     a.lea(a.rdx, a.ptr[a.rdx + a.r15 + int(layout.valueOffset(first, 0))]);
     a.call(width == 64 ? fullCode : tailCode);
