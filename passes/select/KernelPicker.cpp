@@ -9,6 +9,8 @@ namespace llmc {
 namespace {
 // Row classes by measured cost: one row streams the weights, a few share a read in registers, more are blocked.
 constexpr int64_t kSmallRows = LLMC_FEW_ROWS;
+// Up to here unpacking weights in registers for each block of rows costs less than widening them once.
+constexpr int64_t kMediumRows = 23;
 } // namespace
 
 FlatSymbolRefAttr KernelPicker::declare(Location loc, kernel::Family family, StringRef row, Attribute attr,
@@ -27,7 +29,7 @@ FlatSymbolRefAttr KernelPicker::declare(Location loc, kernel::Family family, Str
 template <typename Describe>
 FailureOr<ArrayAttr> KernelPicker::pickClasses(Location loc, kernel::Family family, Attribute attr,
                                                ArrayRef<RowClass> classes, bool uniform, Describe describe) {
-  SmallVector<Attribute> callees;
+  SmallVector<std::pair<const char *, RowClass>> chosen;
   // A portable kernel is the same for every row count: if it is the choice everywhere, it is declared once.
   RowClass all{classes.front().minRows, classes.back().maxRows, classes.back().rowBlock};
   bool allPortable = classes.size() > 1 && uniform && llvm::all_of(classes, [&](RowClass c) {
@@ -43,13 +45,20 @@ FailureOr<ArrayAttr> KernelPicker::pickClasses(Location loc, kernel::Family fami
       reasons += std::string("\n  ") + r.name + ": " + r.reason;
     }
     if (!kernel) return emitError(loc, "no kernel accepts ") << attr << ":" << reasons;
-    callees.push_back(declare(loc, family, kernel->name, attr, c));
+    // Classes of many rows that one kernel serves are one.
+    if (!chosen.empty() && chosen.back().first == kernel->name && chosen.back().second.minRows > kSmallRows)
+      chosen.back().second.maxRows = c.maxRows;
+    else
+      chosen.push_back({kernel->name, c});
   }
+  SmallVector<Attribute> callees;
+  for (auto [name, rows] : chosen) callees.push_back(declare(loc, family, name, attr, rows));
   return ArrayAttr::get(step.getContext(), callees);
 }
 
 FailureOr<ArrayAttr> KernelPicker::matmul(Location loc, kernel::MatmulAttr attr) {
-  RowClass classes[] = {{1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, INT64_MAX, 1}};
+  RowClass classes[] = {
+      {1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, kMediumRows, 1}, {kMediumRows + 1, INT64_MAX, 1}};
   return pickClasses(loc, kernel::Family::Matmul, attr, classes,
                      attr.getXFew() == attr.getXMany() && attr.getYFew() == attr.getYMany() &&
                          !attr.getRequantiseMany(),

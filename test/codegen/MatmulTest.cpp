@@ -44,7 +44,7 @@ protected:
   Serves find() {
     for (WeightKind kind : {WeightKind::I4, WeightKind::I8, WeightKind::F16, WeightKind::BF16, WeightKind::F32})
       for (RowFormat x : rowFormatsFor(kind))
-        for (auto [least, most] : {std::pair<int64_t, int64_t>(1, INT64_MAX), {1, 6}, {1, 1}})
+        for (auto [least, most] : {std::pair<int64_t, int64_t>(1, INT64_MAX), {1, 23}, {1, 6}, {1, 1}})
           if (MatmulDesc d = makeDesc({kind, 32}, x, 64, 64, least, most); !refusal(kernel(), d, target))
             return {kind, x, least, most};
     ADD_FAILURE() << kernel().name << " refuses everything";
@@ -56,6 +56,7 @@ protected:
   bool isInteger() const { return serves.kind == WeightKind::I4 || serves.kind == WeightKind::I8; }
   std::vector<int64_t> rowCounts() const {
     if (serves.maxRows == 1) return {1};
+    if (serves.maxRows == 23) return {2, 5, 6, 7, 11, 23};
     if (serves.maxRows == 6) return emulated() ? std::vector<int64_t>{2, 5} : std::vector<int64_t>{2, 3, 4, 5, 6};
     if (emulated()) return {1, 3, 8};
     return {1, 2, 3, 4, 5, 6, 7, 13};
@@ -255,8 +256,9 @@ TEST_P(MatmulTest, Refusals) {
   }
   if (serves.maxRows < INT64_MAX) {
     d = desc(w, 64, 64);
-    d.maxRows = 7;
-    EXPECT_EQ(reason(d), "up to 7 rows, expected at most " + std::to_string(serves.maxRows));
+    d.maxRows = serves.maxRows + 1;
+    EXPECT_EQ(reason(d),
+              "up to " + std::to_string(d.maxRows) + " rows, expected at most " + std::to_string(serves.maxRows));
   }
   if (serves.x == RowFormat::F32) { EXPECT_EQ(reason(desc(w, 64, 68)), "k (68) is not a multiple of 8"); }
   if (serves.x.isQ8()) {

@@ -18,13 +18,13 @@ constexpr RowFormat kBf16I4 = bf16(I4), kBf16I8 = bf16(I8), kBf16Natural = bf16(
                     kPairI8 = bf16Pair(I8), kPairNatural = bf16Pair(BF16), kF16I4 = f16(I4), kF16I8 = f16(I8),
                     kF16Natural = f16(F16);
 
-/// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7 and more.
-enum class Rows : uint8_t { One, Small, Large };
+/// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7..23, 24 and more.
+enum class Rows : uint8_t { One, Small, Medium, Large };
 
 std::string number(int64_t value) { return std::to_string(value); }
 
 Refusal refuseRows(const MatmulDesc &d, Rows rows) {
-  int64_t most = rows == Rows::One ? 1 : rows == Rows::Small ? 6 : INT64_MAX;
+  int64_t most = rows == Rows::One ? 1 : rows == Rows::Small ? 6 : rows == Rows::Medium ? 23 : INT64_MAX;
   if (d.minRows < 1 || d.minRows > d.maxRows)
     return "rows " + number(d.minRows) + ".." + number(d.maxRows) + ", expected 1 <= first <= last";
   if (d.maxRows > most) return "up to " + number(d.maxRows) + " rows, expected at most " + number(most);
@@ -126,6 +126,7 @@ constexpr Features kAmxInt8 = {Feature::AmxInt8}, kAmxBf16 = {Feature::AmxBf16, 
 constexpr Kernel<MatmulDesc> kRows[] = {
   row<I4, Q8, Rows::One, true>("matmul_w4a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
   row<I4, Q8, Rows::Small, true>("matmul_w4a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I4, Q8, Rows::Medium, true>("matmul_w4a8_medium_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
   row<I4, Q8, Rows::Large, true>("matmul_w4a8_large_avx512vnni", kAvx512Vnni, emitIntQ8LargeAvx512),
   row<I4, Q8, Rows::One, false>("matmul_w4a8_m1_avx2", kAvx2, emitIntQ8Avx2),
   row<I4, Q8, Rows::Small, false>("matmul_w4a8_small_avx2", kAvx2, emitIntQ8Avx2),
@@ -133,6 +134,7 @@ constexpr Kernel<MatmulDesc> kRows[] = {
 
   row<I8, Q8, Rows::One, true>("matmul_w8a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
   row<I8, Q8, Rows::Small, true>("matmul_w8a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
+  row<I8, Q8, Rows::Medium, true>("matmul_w8a8_medium_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
   row<I8, Q8, Rows::Large, true>("matmul_w8a8_large_avx512vnni", kAvx512Vnni, emitIntQ8LargeAvx512),
   row<I8, Q8, Rows::One, false>("matmul_w8a8_m1_avx2", kAvx2, emitIntQ8Avx2),
   row<I8, Q8, Rows::Small, false>("matmul_w8a8_small_avx2", kAvx2, emitIntQ8Avx2),
