@@ -257,8 +257,8 @@ class Bench:
                     self.timed(row, name, command(row))
         else:
             for row in rows:
-                self.probe()
                 for name, command in measures:
+                    self.probe()
                     self.timed(row, name, command(row))
             self.stop()
 
