@@ -226,7 +226,7 @@ void Emitter::unpackI4(int64_t index, int pair) {
 
 /// even, odd := bf16 of the codes of k = 0, 2 and k = 1, 3 of a line. A code below 2^23 (`base`) is its fraction; that,
 /// and the centre, are taken off in f32. What is left has 8 bits at most, so that the upper half of the dword is all of
-/// it. Constants are in registers: loads are what this loop is short of.
+/// it.
 void Emitter::unpackI8(int64_t index, int line, const Zmm &even, const Zmm &odd) {
   constexpr uint8_t kAndOr = 0xea; // (first & second) | third operand
   Address from = a.ptr[lineOf(index, line)];
