@@ -103,7 +103,7 @@ def Llm_LinearOp : Llm_Op<"linear", [Pure]> {
 def Llm_RmsNormOp : Llm_Op<"rms_norm", [Pure]> {
   let summary = "root-mean-square normalisation of each row";
   let description = [{ x, y: [M, hidden]; weight: [hidden]; epsilon > 0, added to the mean square.
-      y[t,h] = weight[h] * x[t,h] / sqrt(mean_h(x[t,h]^2) + epsilon), the mean in f32. y may be !wq.q8. arXiv 1910.07467. }];
+      y[t,h] = weight[h] * x[t,h] / sqrt(mean_h(x[t,h]^2) + epsilon), the mean in f32. y may be `!wq.rows`. arXiv 1910.07467. }];
   let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, F32Attr:$epsilon);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight) `->` type($y)";
@@ -169,7 +169,7 @@ def Llm_AttentionKvOp : Llm_Op<"attention_kv", [MemoryEffects<[MemRead, MemWrite
   let summary = "rope, in-place append to the KV cache, and attention in one op";
   let description = [{
     qkv: [M, (heads+2*kv_heads)*D], q then k then v; table: [M, rope.dim] cosines and sines (absent without rope);
-    otherwise as llm.attention of the rotated q and k. y: [M, heads*D] f32 or !wq.q8.
+    otherwise as llm.attention of the rotated q and k. y: [M, heads*D] f32 or `!wq.rows`.
   }];
   let arguments = (ins AnyRankedTensor:$qkv, Llm_Indices:$positions, Optional<AnyRankedTensor>:$table,
                    Optional<AnyRankedTensor>:$sinks,
@@ -213,7 +213,7 @@ def Llm_GatedMulOp : Llm_Op<"gated_mul", [Pure, AllTypesMatch<["gate", "up", "y"
 }
 def Llm_GluOp : Llm_Op<"glu", [Pure]> {
   let summary = "y = activation(x[:, :I]) * x[:, I:]";
-  let description = "x: [M, 2I] f32; y: [M, I] f32 or !wq.q8.";
+  let description = "x: [M, 2I] f32; y: [M, I] f32 or `!wq.rows`.";
   let arguments = (ins AnyRankedTensor:$x, Llm_ActivationAttr:$activation);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$x attr-dict `:` type($x) `->` type($y)";
