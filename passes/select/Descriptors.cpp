@@ -4,8 +4,9 @@
 
 namespace llmc {
 
-static constexpr const char *kRowwiseNames[] = {"RmsNorm",   "Glu",       "Quantize", "Add",  "Embed",    "GatherRows",
-                                                "RopeTable", "LayerNorm", "Activate", "TopK", "MergeTopK"};
+static constexpr const char *kRowwiseNames[] = {"RmsNorm",    "Glu",       "Quantize",  "Add",       "Embed",
+                                                "GatherRows", "RopeTable", "LayerNorm", "Activate",  "TopK",
+                                                "MergeTopK",  "MoeChoose", "MoeSort",   "MoeGather", "MoeScatter"};
 
 llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 
