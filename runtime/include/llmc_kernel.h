@@ -80,8 +80,8 @@ struct llmc_panels {
   void *claimed;                /* this call's part of llmc_batch.claims */
 };
 
-/* Row counts that a matmul has kernels of their own for: one row, LLMC_FEW_ROWS, more. */
-enum { LLMC_ROW_CLASSES = 3 };
+/* Row counts that a matmul has kernels of its own for. */
+enum { LLMC_ROW_CLASSES = 4 };
 
 /* The matmuls of a mixture of experts: what llmc_step_experts deals to the threads. Rows are sorted by expert; expert e
  * multiplies rows [first[e], first[e + 1]) of x by its own weight, those of the experts lie behind each other. Experts

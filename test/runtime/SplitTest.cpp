@@ -53,12 +53,14 @@ TEST(Split, coversEachRowAndPanelOnce) {
           for (bool reversed : {false, true}) expectEachOnce({rows, panels, threads, mode}, reversed);
 }
 
+constexpr int64_t kMediumRows = 23;
+
 /// As countingKernel, but adds what the expert's weight holds to each panel's column; `mark` says which kernel ran.
 template <int mark> void expertKernel(const void *argument) {
   auto *args = static_cast<const llmc_matmul_args *>(argument);
   ASSERT_LT(args->begin, args->end);
   ASSERT_GE(args->rows, 1);
-  ASSERT_EQ(mark, args->rows == 1 ? 1 : args->rows <= LLMC_FEW_ROWS ? 2 : 3);
+  ASSERT_EQ(mark, args->rows == 1 ? 1 : args->rows <= LLMC_FEW_ROWS ? 2 : args->rows <= kMediumRows ? 3 : 4);
   for (int64_t r = 0; r < args->rows; ++r)
     for (int64_t p = args->begin; p < args->end; ++p) {
       auto *x = reinterpret_cast<const int32_t *>(static_cast<const char *>(args->x) + r * kXStride);
@@ -84,8 +86,8 @@ void expectExpertsOnce(const std::vector<int32_t> &counts, int64_t panels, int64
   work.args.x = x.data(), work.args.y = y.data(), work.args.w = w.data();
   work.first = first.data(), work.experts = int64_t(counts.size()), work.panels = panels;
   work.panel_bytes = kPanelBytes, work.x_stride = kXStride, work.y_stride = kYStride, work.claimed = claimed;
-  llmc_kernel_fn kernels[] = {expertKernel<1>, expertKernel<2>, expertKernel<3>};
-  int64_t most[] = {1, LLMC_FEW_ROWS, INT64_MAX};
+  llmc_kernel_fn kernels[] = {expertKernel<1>, expertKernel<2>, expertKernel<3>, expertKernel<4>};
+  int64_t most[] = {1, LLMC_FEW_ROWS, kMediumRows, INT64_MAX};
   for (int i = 0; i < LLMC_ROW_CLASSES; ++i) work.kernels[i] = kernels[i], work.most_rows[i] = most[i];
   for (int64_t i = 0; i < threads; ++i) llmc_step_experts(&work, mode, reversed ? threads - 1 - i : i, threads);
   for (size_t e = 0; e < counts.size(); ++e)
