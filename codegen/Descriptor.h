@@ -123,6 +123,7 @@ enum class RowwiseOp : uint8_t {
   Activate,
   TopK,
   MergeTopK,
+  QkNorm,
   MoeChoose,
   MoeSort,
   MoeGather,
@@ -153,8 +154,9 @@ struct RowwiseDesc {
   int64_t parts = 1;                  // TopK, MoeScatter: runs of columns, each a unit
   int64_t experts = 0;                // MoeGather, MoeScatter
   MoeScoring scoring = MoeScoring::Softmax;
-  bool renormalise = false; // MoeChoose: the weights of a row add up to `scale`
-  bool accumulate = false;  // MoeScatter: y += instead of y =
+  bool renormalise = false;       // MoeChoose: the weights of a row add up to `scale`
+  bool accumulate = false;        // MoeScatter: y += instead of y =
+  int64_t heads = 0, kvHeads = 0; // QkNorm
   bool operator==(const RowwiseDesc &) const = default;
 };
 

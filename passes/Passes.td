@@ -36,15 +36,16 @@ def FuseAttentionKv : Pass<"llmc-fuse-attention-kv", "mlir::func::FuncOp"> {
   let summary = "rope, append to the cache and attention as one op";
   let description = [{
     Needs llm.attention whose q and k come from llm.rope (both, with one #llm.rope) or neither. Leaves llm.attention_kv
-    of llm.concat_columns(q, k, v) and one llm.rope_table for each #llm.rope.
-    Refuses (remark): only one of q and k is rotated; different ropes; a rope has another use.
+    of llm.concat_columns(q, k, v) and one llm.rope_table for each #llm.rope. llm.head_norm of q and k before the ropes
+    becomes one llm.qk_norm of the concatenation.
+    Refuses (remark): only one of q and k is rotated or normalised; different ropes or norms; one has another use.
   }];
   let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
 }
 def FuseQkv : Pass<"llmc-fuse-qkv", "mlir::func::FuncOp"> {
   let summary = "one linear for the q, k and v projections";
   let description = [{
-    Needs llm.concat_columns of wq.linear results into llm.attention_kv. Leaves one wq.linear of the concatenated weights.
+    Needs llm.concat_columns of wq.linear results into llm.attention_kv or llm.qk_norm. Leaves one wq.linear of the concatenated weights.
     Refuses (remark): a part is not a wq.linear, has another use, reads another input, or differs in scheme or in having
     a bias. Then the parts stay separate and write into one buffer.
   }];
@@ -84,7 +85,9 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
     costs least on the target: int8 takes q8 with a scale per 32 k for few rows and per group (at most 128 k) for many,
     or 16-bit rows where tiles of them are faster; bf16, bf16-pair and f16 take theirs; int8-requantised is int8, but
     for many rows with weights requantised to 8 bits per 512 k (`requantise` on the linear). The linear that computes the
-    logits keeps f32 rows: its rounding error would reach every logit, and it runs for the wanted rows only.
+    logits keeps f32 rows: its rounding error would reach every logit, and it runs for the wanted rows only. So does that of
+    a llm.experts' logits: an error there chooses another expert. Of llm.experts the rows of both matrices are chosen, those
+    between them as `hidden`, never requantised.
     Refuses (remark): no kernel of the target takes the mode's rows with such weights; f32 rows are used.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];

@@ -89,7 +89,7 @@ int64_t llmcStepMode(int64_t rows, int64_t threads);
 /* Called by the compiled step: this thread's part of a matmul. */
 void llmc_step_panels(const struct llmc_panels *work, int64_t mode, int64_t thread, int64_t threads);
 /* Called by the compiled step: this thread's part of the matmuls of all experts. */
-void llmc_step_experts(const struct llmc_experts *work, int64_t mode, int64_t thread, int64_t threads);
+void llmc_step_experts(const struct llmc_experts *work, int64_t thread, int64_t threads);
 
 /* ---- kv.c: the page pool and the sequences in it ---- */
 

@@ -87,7 +87,7 @@ void llmc_step_panels(const struct llmc_panels *work, int64_t mode, int64_t thre
  * read. Where a thread's share ends depends on it, results do not. */
 enum { kRowsOfARead = 8 };
 
-/* Panels [panel, lastPanel) of an expert, all its rows. */
+/* Panels [panel, lastPanel) of an expert, all its rows, so many at a time that they stay in L2. */
 static void runExpert(const struct llmc_experts *work, int64_t expert, int64_t panel, int64_t lastPanel) {
   int64_t first = work->first[expert], rows = work->first[expert + 1] - first;
   if (panel >= lastPanel || rows <= 0) return;
@@ -96,11 +96,14 @@ static void runExpert(const struct llmc_experts *work, int64_t expert, int64_t p
   struct llmc_matmul_args args = work->args;
   args.begin = panel;
   args.end = lastPanel;
-  args.rows = rows;
-  args.x = (const char *)args.x + first * work->x_stride;
   args.w = (const char *)args.w + expert * work->panels * work->panel_bytes;
-  args.y = (float *)((char *)args.y + first * work->y_stride);
-  work->kernels[kind](&args);
+  int64_t chunk = larger(kLeastChunk, kChunkBytes / work->x_stride / kLeastChunk * kLeastChunk);
+  for (int64_t row = 0; row < rows; row += chunk) {
+    args.rows = smaller(chunk, rows - row);
+    args.x = (const char *)work->args.x + (first + row) * work->x_stride;
+    args.y = (float *)((char *)work->args.y + (first + row) * work->y_stride);
+    work->kernels[kind](&args);
+  }
 }
 
 static int64_t costOf(const struct llmc_experts *work, int64_t expert) {
@@ -119,17 +122,17 @@ static void runSpan(const struct llmc_experts *work, int64_t begin, int64_t end)
   }
 }
 
-void llmc_step_experts(const struct llmc_experts *work, int64_t mode, int64_t thread, int64_t threads) {
+void llmc_step_experts(const struct llmc_experts *work, int64_t thread, int64_t threads) {
   int64_t total = 0, panels = 0;
   for (int64_t expert = 0; expert < work->experts; ++expert) {
     total += costOf(work, expert) * work->panels;
     panels += costOf(work, expert) ? work->panels : 0;
   }
   if (!panels) return;
-  int64_t shared = mode == LLMC_MODE_FEW && threads > 1 ? total / 4 * 3 : total;
+  /* Static shares of three quarters, as in runFew: where experts end, a thread's share is a guess in all modes. */
+  int64_t shared = threads > 1 ? total / 4 * 3 : total;
   runSpan(work, shared * thread / threads, shared * (thread + 1) / threads);
   if (shared == total) return;
-  /* As in runFew: a few panels' cost at a time. */
   int64_t rest = total - shared, average = total / panels;
   int64_t piece = larger(average, smaller(kClaimBytes / work->panel_bytes * average, rest / (4 * threads)));
   for (;;) {

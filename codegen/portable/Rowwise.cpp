@@ -26,6 +26,18 @@ void rmsNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   });
 }
 
+void qkNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  auto heads = [&](int64_t begin, int64_t end, Var w) {
+    b.loop(begin, end, 1, [&](Var h) {
+      RowwiseRow head = row;
+      head.x = row.x + h * (d.columns * 4), head.y = row.y + h * (d.columns * 4), head.w = w;
+      rmsNorm(d, b, head);
+    });
+  };
+  heads(0, d.heads, row.w);
+  heads(d.heads, d.heads + d.kvHeads, row.b);
+}
+
 void layerNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   Var total = b.columns(d.columns, kLanes, {b.splat(0)}, [&](Var column, int64_t valid, Vars sum) {
     return Vars{sum[0] + loadF32(b, row.x, column, valid)};
@@ -76,8 +88,8 @@ void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
 
 /// One row per op, in the order of RowwiseOp.
 constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &, const RowwiseRow &) = {
-    rmsNorm,     glu,      quantize,     add,          embedRow,    gatherRows,   ropeTableRow,  layerNorm,
-    activateRow, topKPart, mergeTopKRow, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
+    rmsNorm,     glu,      quantize,     add,    embedRow,     gatherRows,  ropeTableRow, layerNorm,
+    activateRow, topKPart, mergeTopKRow, qkNorm, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
 
 llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   KernelBuilder b(target);
@@ -110,6 +122,9 @@ Refusal refuse(const RowwiseDesc &d, const Target &) {
     return std::string("quantize: found f32 output, expected another format");
   if (d.out.is16Bit() && d.out.order == WeightKind::F32)
     return "found " + d.out.name() + " output without an order, expected the consumer's weights";
+  if (d.op == RowwiseOp::QkNorm && (d.heads < 1 || d.kvHeads < 1 || d.out != RowFormat::F32))
+    return "found " + std::to_string(d.heads) + " and " + std::to_string(d.kvHeads) + " heads, " + d.out.name() +
+           " output; expected some of each and f32";
   if (d.op == RowwiseOp::Embed) return refuseFormat(d.w);
   if (d.op == RowwiseOp::RopeTable && d.columns % 2)
     return "found " + std::to_string(d.columns) + " columns of a rope table, expected an even number";

@@ -52,7 +52,8 @@ def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$dynamic_base,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor,
                     DefaultValuedParameter<"bool", "false">:$bias,
-                    OptionalParameter<"::llmc::kernel::RoutingAttr">:$routing);
+                    OptionalParameter<"::llmc::kernel::RoutingAttr">:$routing,
+                    DefaultValuedParameter<"int64_t", "0">:$heads, DefaultValuedParameter<"int64_t", "0">:$kv_heads);
 }
 def Kernel_AttentionAttr : Kernel_Descriptor<"Attention", "attention"> {
   let parameters = (ins "int64_t":$heads, "int64_t":$kv_heads, "int64_t":$head_dim,

@@ -68,9 +68,16 @@ private:
     return RmsNormOp::create(builder, owner(weight), x.getType(), x, value, builder.getF32FloatAttr(spec.epsilon));
   }
 
+  Value headNorm(Value x, const DecoderWeight &weight) {
+    Value value = get(weight);
+    return HeadNormOp::create(builder, owner(weight), x.getType(), x, value, builder.getF32FloatAttr(spec.epsilon));
+  }
+
   Value attention(Value x, const DecoderLayer &layer, int64_t index, Location loc) {
     auto i64 = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
     Value q = linear(x, layer.q), k = linear(x, layer.k), v = linear(x, layer.v);
+    if (layer.qNorm) q = headNorm(q, *layer.qNorm);
+    if (layer.kNorm) k = headNorm(k, *layer.kNorm);
     q = RopeOp::create(builder, loc, q.getType(), q, positions, i64(spec.heads), spec.rope);
     k = RopeOp::create(builder, loc, k.getType(), k, positions, i64(spec.kvHeads), spec.rope);
     auto scale = builder.getF32FloatAttr(float(1.0 / std::sqrt(double(spec.headDim))));

@@ -46,6 +46,7 @@ struct DecoderExperts {
 struct DecoderLayer {
   DecoderWeight inputNorm;
   DecoderLinear q, k, v, o;
+  std::optional<DecoderWeight> qNorm, kNorm; // [headDim]: of each head of q and of k before rope
   DecoderWeight postAttentionNorm;
   DecoderLinear gate, up, down;          // not read if there are experts
   std::optional<DecoderExperts> experts; // instead of them

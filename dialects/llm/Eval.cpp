@@ -131,6 +131,13 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       })
       .Case<RmsNormOp>(
           [&](auto op) { return rmsNorm(tensor(op.getX()), tensor(op.getWeight()), op.getEpsilon().convertToFloat()); })
+      .Case<HeadNormOp>([&](auto op) {
+        return headNorm(tensor(op.getX()), tensor(op.getWeight()), op.getEpsilon().convertToFloat());
+      })
+      .Case<QkNormOp>([&](auto op) {
+        return qkNorm(tensor(op.getX()), tensor(op.getQ()), tensor(op.getK()), op.getHeads(), op.getKvHeads(),
+                      op.getEpsilon().convertToFloat());
+      })
       .Case<LayerNormOp>([&](auto op) {
         return layerNorm(tensor(op.getX()), tensor(op.getWeight()), optionalTensor(op.getBias()),
                          op.getEpsilon().convertToFloat());

@@ -145,6 +145,23 @@ LogicalResult LayerNormOp::verify() {
   return success();
 }
 
+LogicalResult HeadNormOp::verify() {
+  auto w = tensor(getWeight());
+  if (w.getRank() != 1 || w.getDimSize(0) < 1 || columns(getX()) % w.getDimSize(0))
+    return emitOpError("expects a weight of the width of a head");
+  if (!(getEpsilon().convertToFloat() > 0)) return emitOpError("expects epsilon > 0");
+  return success();
+}
+
+LogicalResult QkNormOp::verify() {
+  auto q = tensor(getQ()), k = tensor(getK());
+  if (q.getRank() != 1 || q.getShape() != k.getShape() || getHeads() < 1 || getKvHeads() < 1 ||
+      columns(getX()) != int64_t(getHeads() + 2 * getKvHeads()) * q.getDimSize(0))
+    return emitOpError("expects weights of the width of a head, and heads + 2 * kv_heads of them in a row");
+  if (!(getEpsilon().convertToFloat() > 0)) return emitOpError("expects epsilon > 0");
+  return success();
+}
+
 LogicalResult ActivateOp::verify() {
   if (tensor(getX()).getShape() != tensor(getY()).getShape()) return emitOpError("changes the shape");
   return success();

@@ -121,6 +121,25 @@ def Llm_LayerNormOp : Llm_Op<"layer_norm", [Pure]> {
   }];
   let hasVerifier = 1;
 }
+def Llm_HeadNormOp : Llm_Op<"head_norm", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "llm.rms_norm of each head by itself, one weight for all heads";
+  let description = "x, y: [M, heads*D] f32; weight: [D]; epsilon > 0. For each head as llm.rms_norm of a row of D.";
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, F32Attr:$epsilon);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight)";
+  let hasVerifier = 1;
+}
+def Llm_QkNormOp : Llm_Op<"qk_norm", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "llm.head_norm of q and of k where they lie side by side with v";
+  let description = [{
+    x, y: [M, (heads+2*kv_heads)*D] f32: q, which `q` norms, then k, which `k` norms, then v as it is; q, k: [D].
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$q, AnyRankedTensor:$k, I64Attr:$heads, I64Attr:$kv_heads,
+                   F32Attr:$epsilon);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x `,` $q `,` $k attr-dict `:` type($x) `,` type($q) `,` type($k)";
+  let hasVerifier = 1;
+}
 def Llm_RopeOp : Llm_Op<"rope", [Pure, AllTypesMatch<["x", "y"]>]> {
   let summary = "rotary position embedding of each head";
   let description = "x, y: [M, heads*D] f32; positions: [M] i32; the first rope.dim channels of each head rotate.";
@@ -248,7 +267,7 @@ def Llm_MoeOp : Llm_Op<"moe", [Pure, AttrSizedOperandSegments, AllTypesMatch<["x
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = [{
     $x `,` $logits `gate` `(` $gate `)` `up` `(` $up `)` `down` `(` $down `)` attr-dict `:` type($x) `,` type($logits)
-    `,` type($gate) `,` type($up) `,` type($down)
+    `(` type($gate) `)` `(` type($up) `)` `(` type($down) `)`
   }];
   let hasVerifier = 1;
 }

@@ -67,7 +67,11 @@ llm::DecoderLayer readLayer(WeightReader &reader, const TensorNames &names, cons
   layer.o = linear(names.o, h, q, choices.outputBias);
   layer.postAttentionNorm = norm(names.postAttentionNorm);
   layer.window = choices.window;
-  if (choices.experts) {
+  if (choices.headNorms) {
+    layer.qNorm = reader.weight(prefix + names.qNorm.str() + ".weight", {config.headDim});
+    layer.kNorm = reader.weight(prefix + names.kNorm.str() + ".weight", {config.headDim});
+  }
+  if (choices.experts && !llvm::is_contained(choices.experts->denseLayers, index)) {
     layer.experts = readExperts(reader, names, h, *choices.experts, prefix);
     return layer;
   }

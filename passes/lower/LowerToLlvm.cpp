@@ -74,7 +74,7 @@ private:
     barrier = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_barrier", type);
     panels = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_panels",
                                       LLVM::LLVMFunctionType::get(voidType, {ptr, i64, i64, i64}));
-    experts = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_experts", panels.getFunctionType());
+    experts = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_experts", type);
     kernelType = LLVM::LLVMFunctionType::get(voidType, {ptr});
     auto function = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_" + symbolName(target), type);
     function->setAttr("llmc.step", b->getUnitAttr());
@@ -206,7 +206,7 @@ private:
     store(constant(call.getUnits()), offsetof(llmc_experts, panels));
     store(constant(toWeightFormat(attr.getW()).panelBytes(attr.getK())), offsetof(llmc_experts, panel_bytes));
     store(at(claims, constant(matmulCalls++ * kAlign)), offsetof(llmc_experts, claimed));
-    LLVM::CallOp::create(*b, *loc, experts, ValueRange{arguments, mode, thread, threads});
+    LLVM::CallOp::create(*b, *loc, experts, ValueRange{arguments, thread, threads});
     return success();
   }
 

@@ -4,9 +4,9 @@
 
 namespace llmc {
 
-static constexpr const char *kRowwiseNames[] = {"RmsNorm",    "Glu",       "Quantize",  "Add",       "Embed",
-                                                "GatherRows", "RopeTable", "LayerNorm", "Activate",  "TopK",
-                                                "MergeTopK",  "MoeChoose", "MoeSort",   "MoeGather", "MoeScatter"};
+static constexpr const char *kRowwiseNames[] = {
+    "RmsNorm",  "Glu",  "Quantize",  "Add",    "Embed",     "GatherRows", "RopeTable", "LayerNorm",
+    "Activate", "TopK", "MergeTopK", "QkNorm", "MoeChoose", "MoeSort",    "MoeGather", "MoeScatter"};
 
 llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 
@@ -33,6 +33,7 @@ RowwiseDesc toDesc(kernel::RowwiseAttr a, int64_t maxRows) {
   d.scale = a.getScale();
   if (a.getDynamicMax()) d.rope = RopeKind::Dynamic;
   d.ropeBase = a.getDynamicBase(), d.ropeFactor = a.getDynamicFactor(), d.ropeMaxPositions = a.getDynamicMax();
+  d.heads = a.getHeads(), d.kvHeads = a.getKvHeads();
   if (kernel::RoutingAttr routing = a.getRouting()) {
     d.k = routing.getK(), d.experts = routing.getExperts(), d.renormalise = routing.getRenormalise();
     d.parts = routing.getParts(), d.accumulate = routing.getAccumulate();

@@ -41,7 +41,7 @@ private:
     auto routing = kernel::RoutingAttr::get(op.getContext(), k, experts, op.getRenormalise(), r.parts, r.accumulate);
     auto attr = kernel::RowwiseAttr::get(op.getContext(), rowwiseOpName(r.op), r.columns, fewOf(r.type), manyOf(r.type),
                                          r.xStride, r.yStride, F32(0), 0, {}, r.scale, 0, F32(0), F32(1), false,
-                                         r.op == RowwiseOp::Quantize ? kernel::RoutingAttr() : routing);
+                                         r.op == RowwiseOp::Quantize ? kernel::RoutingAttr() : routing, 0, 0);
     FailureOr<ArrayAttr> callees = pick.rowwise(op.getLoc(), attr);
     if (failed(callees)) return failure();
     kernel::CallOp c = call(r.type, inputs, roles, *callees, kernel::Partition::Rows, 1);

@@ -71,9 +71,9 @@ private:
 
   LogicalResult lower(Operation *op) {
     return TypeSwitch<Operation *, LogicalResult>(op)
-        .Case<llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp, llm::GluOp, llm::AddOp,
-              llm::SelectRowsOp, wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp, llm::AttentionKvOp,
-              llm::ConcatColumnsOp, llm::ExpertsOp>([&](auto typed) { return lowerOp(typed); })
+        .Case<llm::QkNormOp, llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp,
+              llm::GluOp, llm::AddOp, llm::SelectRowsOp, wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp,
+              llm::AttentionKvOp, llm::ConcatColumnsOp, llm::ExpertsOp>([&](auto typed) { return lowerOp(typed); })
         .Case<wq::GetPackedOp, func::ReturnOp, kernel::CallOp, kernel::AllocOp, kernel::ByRowsOp>(
             [](auto) { return success(); })
         .Default([](Operation *other) { return other->emitError("no kernel computes ") << other->getName(); });
@@ -98,7 +98,7 @@ private:
         kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(r.op), type.getDimSize(1), fewOf(type), manyOf(type),
                                  xStride, strideOf(type), r.epsilon, r.activation, r.w, r.scale,
                                  dynamic ? r.rope.getDynamicMax() : 0, dynamic ? r.rope.getDynamicBase() : F32(0),
-                                 dynamic ? r.rope.getDynamicFactor() : F32(1), r.bias, kernel::RoutingAttr());
+                                 dynamic ? r.rope.getDynamicFactor() : F32(1), r.bias, kernel::RoutingAttr(), 0, 0);
     FailureOr<ArrayAttr> callees = pick->rowwise(op->getLoc(), attr);
     if (failed(callees)) return failure();
     replace(op, call(op->getLoc(), type, inputs, roles, *callees, kernel::Partition::Rows, 1, logitRows));
@@ -153,7 +153,7 @@ private:
     auto attr =
         kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(RowwiseOp::Quantize), columns, manyOf(wanted),
                                  manyOf(wanted), rowStride(RowFormat::F32, roundUp(columns, kPanel)), strideOf(wanted),
-                                 F32(0), 0, {}, F32(1), 0, F32(0), F32(1), false, kernel::RoutingAttr());
+                                 F32(0), 0, {}, F32(1), 0, F32(0), F32(1), false, kernel::RoutingAttr(), 0, 0);
     FailureOr<ArrayAttr> callees = pick->rowwise(op.getLoc(), attr);
     if (failed(callees)) return failure();
     kernel::CallOp many = call(op.getLoc(), wanted, {op.getX()}, {"x"}, *callees, kernel::Partition::Rows, 1, false);
@@ -250,6 +250,26 @@ private:
   }
 
   //===- Attention ------------------------------------------------------------------===//
+  /// In place: v stays where it is.
+  LogicalResult lowerOp(llm::QkNormOp op) {
+    auto type = cast<RankedTensorType>(op.getType());
+    auto definition = op.getX().getDefiningOp<kernel::CallOp>();
+    if (!definition) return op.emitError("expects rows that a call computed");
+    int64_t stride = definition.getRowBytes();
+    auto attr =
+        kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(RowwiseOp::QkNorm), rowsOf(op.getQ()).getDimSize(0), {},
+                                 {}, stride, stride, op.getEpsilon().convertToFloat(), 0, {}, F32(1), 0, F32(0), F32(1),
+                                 false, kernel::RoutingAttr(), op.getHeads(), op.getKvHeads());
+    FailureOr<ArrayAttr> callees = pick->rowwise(op.getLoc(), attr);
+    if (failed(callees)) return failure();
+    kernel::CallOp c = call(op.getLoc(), type, {op.getX(), op.getQ(), op.getK()}, {"x", "w", "b"}, *callees,
+                            kernel::Partition::Rows, 1, false);
+    c.setRowBytes(stride);
+    c.setTied(0);
+    replace(op, c);
+    return success();
+  }
+
   LogicalResult lowerOp(llm::AttentionKvOp op) {
     auto type = cast<RankedTensorType>(op.getType());
     auto definition = op.getQkv().getDefiningOp<kernel::CallOp>();

@@ -13,7 +13,7 @@ DRIVER = BIN / "llmc_runtime_driver"  # test/runtime/driver.c: dlopen and llmc.h
 STEPS = BIN / "llmc_steps"
 ALLOCATIONS = BIN / "llmc_allocations"
 SAMPLE = "gguf-llama-q4_0"  # integer weights, a tokenizer and a chat template
-KINDS = (SAMPLE, "gguf-llama-q4_k_m", "gguf-llama-f16", "llama-gqa-tied", "genai-llama-int4-b32-asym-acc4")
+KINDS = (SAMPLE, "gguf-llama-q4_k_m", "gguf-llama-f16", "llama-gqa-tied", "genai-llama-int4-b32-asym-acc4", "mixtral")
 
 
 def same_bytes(cases):

@@ -36,6 +36,18 @@ void rmsNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, s
   writeRow(d, args, row, values);
 }
 
+void qkNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
+  const float *x = inputRow(d, args.x, row);
+  auto *y = reinterpret_cast<float *>(outputRow(d, args, row));
+  for (int64_t h = 0; h < d.heads + d.kvHeads; ++h, x += d.columns, y += d.columns) {
+    const auto *w = static_cast<const float *>(h < d.heads ? args.w : args.b);
+    double sum = 0;
+    for (int64_t c = 0; c < d.columns; ++c) sum += double(x[c] * x[c]);
+    float inverse = 1.0f / std::sqrt(float(sum / double(d.columns)) + d.epsilon);
+    for (int64_t c = 0; c < d.columns; ++c) y[c] = w[c] * (x[c] * inverse);
+  }
+}
+
 void layerNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
   const float *x = inputRow(d, args.x, row), *w = static_cast<const float *>(args.w);
   const auto *b = static_cast<const float *>(args.b);
@@ -173,6 +185,7 @@ void referenceRowwise(const RowwiseDesc &desc, const llmc_rowwise_args &args) {
                                               activateRow,
                                               topK,
                                               mergeTopK,
+                                              qkNorm,
                                               oneUnit<referenceMoeChoose>,
                                               oneUnit<referenceMoeSort>,
                                               oneUnit<referenceMoeGather>,

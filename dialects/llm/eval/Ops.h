@@ -22,6 +22,10 @@ using Indices = llvm::ArrayRef<int32_t>;
 Tensor embed(Indices tokens, const Tensor &table, float scale);
 Tensor linear(const Tensor &x, const Tensor &w, const Tensor *bias, const Tensor *residual);
 Tensor rmsNorm(const Tensor &x, const Tensor &weight, float epsilon);
+/// Each head of `weight`'s width by itself.
+Tensor headNorm(const Tensor &x, const Tensor &weight, float epsilon);
+/// The same of `heads` heads by `q` and the next kvHeads by `k`; the rest is copied.
+Tensor qkNorm(const Tensor &x, const Tensor &q, const Tensor &k, int64_t heads, int64_t kvHeads, float epsilon);
 Tensor layerNorm(const Tensor &x, const Tensor &weight, const Tensor *bias, float epsilon);
 Tensor activateRows(const Tensor &x, Activation activation);
 Tensor concatColumns(llvm::ArrayRef<const Tensor *> parts);
