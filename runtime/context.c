@@ -21,19 +21,19 @@ static int64_t pagesFor(int64_t positions, int64_t sequences, int64_t pagesPerSe
   return smaller(worst, sequences * pagesPerSequence);
 }
 
-static int fillLimits(const llmc_model *model, const llmc_context_options *options, struct llmcLimits *out,
+static int fillLimits(const struct llmcSizes *sizes, const llmc_context_options *options, struct llmcLimits *out,
                       llmc_error *error) {
   static const llmc_context_options defaults;
   const int64_t most = INT32_MAX / 64; /* ids, rows and positions are i32 */
   const llmc_context_options *o = options ? options : &defaults;
-  int64_t maxContext = llmc_model_constants.max_context;
+  int64_t maxContext = sizes->constants->max_context;
   struct llmcLimits l = {
-      .rows = o->max_batch_rows ? o->max_batch_rows : 512,
       .positions = o->max_positions ? o->max_positions : smaller(4096, maxContext),
       .sequences = o->max_sequences ? o->max_sequences : 1,
       .threads = o->threads,
-      .variant = model->variant,
+      .variant = sizes->variant,
   };
+  l.rows = o->max_batch_rows ? o->max_batch_rows : smaller(512, l.positions);
   l.logitRows = o->max_logit_rows ? o->max_logit_rows : smaller(l.sequences, l.rows);
   if (!l.threads) {
     int32_t cpu;
@@ -116,12 +116,12 @@ static int product(const char *name, int64_t count, int64_t size, int64_t more, 
                   name, count, size);
 }
 
-static int planMemory(const llmc_model *model, const llmc_context_options *options, struct llmcLimits *limits,
-                      llmc_memory_plan *plan, llmc_error *error) {
-  const struct llmc_model_constants *c = &llmc_model_constants;
+int llmcPlanSizes(const struct llmcSizes *sizes, const llmc_context_options *options, struct llmcLimits *limits,
+                  llmc_memory_plan *plan, llmc_error *error) {
+  const struct llmc_model_constants *c = sizes->constants;
+  const struct llmc_variant *v = sizes->variant;
   llmc_memory_plan p = {.weights = c->weight_bytes};
-  int status = fillLimits(model, options, limits, error);
-  const struct llmc_variant *v = model->variant;
+  int status = fillLimits(sizes, options, limits, error);
   if (!status)
     status = product("arena", limits->rows, v->arena_row_bytes,
                      limits->threads * v->private_bytes + partialBytes(limits), &p.arena, error);
@@ -136,10 +136,15 @@ static int planMemory(const llmc_model *model, const llmc_context_options *optio
   return LLMC_OK;
 }
 
+static struct llmcSizes sizesOf(const llmc_model *model) {
+  return (struct llmcSizes){&llmc_model_constants, model->variant};
+}
+
 int llmc_plan(const llmc_model *model, const llmc_context_options *options, llmc_memory_plan *plan, llmc_error *error) {
-  struct llmcLimits limits;
   if (!model || !plan) return llmcFail(error, LLMC_ERROR_ARGUMENT, "%s: found null", model ? "plan" : "model");
-  return planMemory(model, options, &limits, plan, error);
+  struct llmcLimits limits;
+  struct llmcSizes sizes = sizesOf(model);
+  return llmcPlanSizes(&sizes, options, &limits, plan, error);
 }
 
 /* ---- context ---- */
@@ -195,7 +200,8 @@ int llmc_context_create(llmc_context **out, llmc_model *model, const llmc_contex
   llmc_memory_plan plan;
   if (!out || !model) return llmcFail(error, LLMC_ERROR_ARGUMENT, "%s: found null", out ? "model" : "context");
   *out = NULL;
-  int status = planMemory(model, options, &limits, &plan, error);
+  struct llmcSizes sizes = sizesOf(model);
+  int status = llmcPlanSizes(&sizes, options, &limits, &plan, error);
   if (status) return status;
   char *memory = llmcMap((uint64_t)plan.other, false);
   if (!memory)

@@ -117,10 +117,19 @@ bool llmcKvHas(const struct llmcKv *kv, int32_t sequence);
 
 /* ---- context.c and step.c ---- */
 
+/* What the sizes of memory follow from. */
+struct llmcSizes {
+  const struct llmc_model_constants *constants;
+  const struct llmc_variant *variant;
+};
 struct llmcLimits {
   int64_t rows, logitRows, positions, sequences, threads, pages, pagesPerSequence;
   const struct llmc_variant *variant; /* the code that will run: arenas are as it wants them */
 };
+
+/* llmc_plan of any model's sizes: also for tools that read an artifact as data. */
+int llmcPlanSizes(const struct llmcSizes *sizes, const llmc_context_options *options, struct llmcLimits *limits,
+                  llmc_memory_plan *plan, llmc_error *error);
 
 struct llmc_context {
   llmc_model *model;

@@ -121,7 +121,7 @@ LLMC_API const char *llmc_text(const llmc_model *model, llmc_text_kind kind, siz
 
 /* Limits of a context; all memory follows from them. 0 takes the default. */
 typedef struct llmc_context_options {
-  int64_t max_batch_rows; /* tokens in one step; default 512 */
+  int64_t max_batch_rows; /* tokens in one step; default 512, or max_positions if that is less */
   int64_t max_logit_rows; /* tokens in one step whose logits are wanted; default max_sequences, <= max_batch_rows */
   int64_t max_positions;  /* cached tokens over all sequences; default the smaller of 4096 and max_context */
   int64_t max_sequences;  /* alive at one time; default 1 */

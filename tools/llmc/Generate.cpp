@@ -9,8 +9,8 @@ llvm::Expected<std::unique_ptr<Session>> Session::create(const Model &model, int
   int64_t most = model.info().max_context;
   session->limit = positions ? std::min(positions, most) : std::min(most, kDefaultPositions);
   llmc_context_options options = {};
-  options.max_batch_rows = kChunk;
-  options.max_logit_rows = kLogitRows;
+  options.max_batch_rows = std::min(kChunk, session->limit);
+  options.max_logit_rows = std::min(kLogitRows, options.max_batch_rows);
   options.max_positions = session->limit;
   options.threads = threads;
   llmc_error error;
