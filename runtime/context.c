@@ -30,22 +30,21 @@ static int fillLimits(const struct llmcSizes *sizes, const llmc_context_options 
   struct llmcLimits l = {
       .positions = o->max_positions ? o->max_positions : smaller(4096, maxContext),
       .sequences = o->max_sequences ? o->max_sequences : 1,
-      .threads = o->threads,
       .variant = sizes->variant,
   };
   l.rows = o->max_batch_rows ? o->max_batch_rows : smaller(512, l.positions);
   l.logitRows = o->max_logit_rows ? o->max_logit_rows : smaller(l.sequences, l.rows);
-  if (!l.threads) {
-    int32_t cpu;
-    l.threads = llmcDefaultThreads(llmcAllowedCpus("", &cpu, 1), llmcCpuQuota(""));
-  }
   int status = checkRange("max_batch_rows", l.rows, 1, most, error);
   if (!status) status = checkRange("max_logit_rows", l.logitRows, 1, l.rows, error);
   if (!status) status = checkRange("max_positions", l.positions, 1, INT32_MAX, error);
   if (!status) status = checkRange("max_sequences", l.sequences, 1, 1 << 20, error);
-  if (!status) status = checkRange("threads", l.threads, 1, kMaxThreads, error);
+  if (!status) status = checkRange("threads", o->threads ? o->threads : 1, 1, kMaxThreads, error);
   if (!status && o->pin > 2) status = checkRange("pin", o->pin, 0, 2, error);
   if (status) return status;
+  struct llmcMachine machine;
+  llmcReadMachine("", NULL, &machine);
+  llmcPlanThreads(&machine, o->threads, o->pin, &l.plan);
+  l.threads = l.plan.threads;
   l.pagesPerSequence = roundUpDivide(smaller(maxContext, l.positions), LLMC_PAGE_POSITIONS);
   l.pages = pagesFor(l.positions, l.sequences, l.pagesPerSequence);
   *out = l;
@@ -185,8 +184,12 @@ static int mapArenas(llmc_context *c, bool populate, llmc_error *error) {
     char **memory;
     int64_t bytes;
   } parts[] = {{&c->arena, c->plan.arena}, {&c->logitArena, c->plan.logit_arena}, {&c->kv.pages, c->plan.kv_cache}};
+  c->interleaved = c->limits.plan.nodes > 1;
   for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) {
     *parts[i].memory = llmcMap((uint64_t)parts[i].bytes, true);
+    /* Any thread may write or read any part of them. */
+    if (*parts[i].memory)
+      c->interleaved &= llmcInterleave(*parts[i].memory, (uint64_t)parts[i].bytes, c->limits.plan.nodeMask);
     if (!*parts[i].memory || (populate && !llmcPopulate(*parts[i].memory, (uint64_t)parts[i].bytes)))
       return llmcFail(error, LLMC_ERROR_NO_MEMORY,
                       "context: found no memory for %" PRId64 " bytes of %" PRId64 " planned", parts[i].bytes,
@@ -216,7 +219,7 @@ int llmc_context_create(llmc_context **out, llmc_model *model, const llmc_contex
   fillKv(c);
   status = mapArenas(c, options && options->populate, error);
   if (!status) fillBatch(c);
-  if (!status) status = llmcTeamStart(&c->team, memory, limits.threads, options ? options->pin : 0, error);
+  if (!status) status = llmcTeamStart(&c->team, memory, &limits.plan, error);
   if (status)
     llmc_context_free(c);
   else

@@ -158,6 +158,9 @@ typedef struct llmc_context_state {
   int64_t free_kv_pages; /* not used by any sequence */
 } llmc_context_state;
 LLMC_API void llmc_context_get_state(const llmc_context *context, llmc_context_state *state);
+/* How threads and memory were placed and why, for people: lines with a newline each, zero-terminated, cut at `size`.
+ * Returns the length of the whole. */
+LLMC_API size_t llmc_context_describe(const llmc_context *context, char *text, size_t size);
 
 /* ---- sequences ----
  * A sequence is a list of tokens whose keys and values are cached, in pages of 64 positions. Ids are 0..max_sequences-1

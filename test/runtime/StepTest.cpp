@@ -206,6 +206,26 @@ TEST_P(Steps, nothingButComputingInsideAStep) {
   EXPECT_EQ(threadsStarted, started);
 }
 
+TEST_P(Steps, describesThreadsAndMemory) {
+  Session s({.max_positions = 100000, .threads = GetParam(), .populate = 1});
+  char text[1024], cut[10];
+  size_t length = llmc_context_describe(s.context, text, sizeof text);
+  ASSERT_EQ(length, strlen(text));
+  std::string words = std::to_string(GetParam()) + (GetParam() == 1 ? " thread" : " threads");
+  EXPECT_EQ(std::string(text).substr(0, words.size()), words);
+  llmc_memory_plan plan;
+  llmc_context_options options = {.max_positions = 100000, .threads = GetParam()};
+  ASSERT_EQ(llmc_plan(s.model.model, &options, &plan, nullptr), LLMC_OK);
+  double mapped, resident;
+  const char *line = strstr(text, "\ncache and arenas: ");
+  ASSERT_TRUE(line) << text;
+  ASSERT_EQ(sscanf(line, "\ncache and arenas: %lf MB mapped, %lf resident", &mapped, &resident), 2) << text;
+  EXPECT_NEAR(mapped, double(plan.total - plan.other) / 1e6, 0.1);
+  EXPECT_GE(resident, mapped - 0.3); // each of three numbers is rounded; neighbours of other owners may be in it
+  EXPECT_EQ(llmc_context_describe(s.context, cut, sizeof cut), length);
+  EXPECT_EQ(std::string(cut), std::string(text).substr(0, sizeof cut - 1));
+}
+
 TEST_P(Steps, planEqualsWhatIsMapped) {
   for (llmc_context_options options :
        {llmc_context_options{},

@@ -6,7 +6,8 @@
 
 namespace llmc::cli {
 
-/// One pointer per function; never null once bound. Names and meaning: llmc.h.
+/// One pointer per function; not null once bound, but for those that older artifacts of this ABI version lack. Names and
+/// meaning: llmc.h.
 struct Api {
   decltype(&::llmc_abi_version) abiVersion;
   decltype(&::llmc_open) open;
@@ -17,6 +18,7 @@ struct Api {
   decltype(&::llmc_context_create) contextCreate;
   decltype(&::llmc_context_free) contextFree;
   decltype(&::llmc_context_get_state) contextGetState;
+  decltype(&::llmc_context_describe) contextDescribe; // may be null
   decltype(&::llmc_sequence_create) sequenceCreate;
   decltype(&::llmc_sequence_length) sequenceLength;
   decltype(&::llmc_sequence_truncate) sequenceTruncate;
