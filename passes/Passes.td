@@ -14,6 +14,7 @@ def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
     - auto: keep if any weight is already quantised, else int4.
     compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, bf16
     for narrower ones, which are sensitive to rounded activations, and f32 without integer schemes.
+    Refuses (remark): group-size or asymmetric where weights are kept.
     Refuses (error): a group size that is not 16, 32, 64, 128 or 256.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
