@@ -82,6 +82,7 @@ static void takeArrays(struct llmc_context *c, const struct llmcLimits *l, struc
   c->kv.tables = take(p, l->sequences, sizeof(int32_t *));
   int32_t *table = take(p, l->sequences * l->pagesPerSequence, sizeof(int32_t));
   for (int64_t s = 0; table && s < l->sequences; ++s) c->kv.tables[s] = table + s * l->pagesPerSequence;
+  c->best.lists = take(p, l->threads * l->logitRows * LLMC_MOST_BEST, sizeof(llmc_candidate));
   c->claims = take(p, l->variant->matmul_calls, kLine);
   c->kv.freePages = take(p, l->pages, sizeof(int32_t));
   c->kv.references = take(p, l->pages, sizeof(int32_t));

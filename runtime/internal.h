@@ -131,6 +131,24 @@ int64_t llmcStepMode(int64_t rows, int64_t threads);
 /* Called by the compiled step: this thread's part of a matmul. */
 void llmc_step_panels(const struct llmc_panels *work, int64_t mode, int64_t thread, int64_t threads);
 
+/* ---- best.c: the most likely tokens ---- */
+
+struct llmcBest {
+  int64_t count, rows, vocab; /* tokens of a list; wanted rows of this step; columns of a row */
+  llmc_candidate *lists;      /* [threads][rows][count], the most likely first; each thread lists what it computed */
+};
+/* The order of llmc_best. */
+bool llmcBefore(llmc_candidate a, llmc_candidate b);
+/* Empties the lists. */
+void llmcBestClear(const struct llmcBest *best, int64_t threads);
+/* Puts those of logits[begin, end) of `row` that are among the best into the thread's list. */
+void llmcBestScan(const struct llmcBest *best, int64_t thread, int64_t row, const float *logits, int64_t begin,
+                  int64_t end);
+/* The lists of thread 0 become those of all. */
+void llmcBestMerge(const struct llmcBest *best, int64_t threads);
+/* Thread 0's list, and how many are in it. */
+const llmc_candidate *llmcBestRow(const struct llmcBest *best, int64_t row, int64_t *count);
+
 /* ---- kv.c: the page pool and the sequences in it ---- */
 
 /* Pages that no sequence uses are in freePages[0, freeCount). A page has as many references as sequences use it. */
@@ -182,6 +200,7 @@ struct llmc_context {
   struct llmcGroups groups;
   struct llmcTeam *team;
   struct llmc_batch batch;
+  struct llmcBest best;
   char *arena, *logitArena;
   bool interleaved; /* arenas and cache, over the nodes of the thread plan */
   void *claims;

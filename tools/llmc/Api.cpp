@@ -25,9 +25,12 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
       {"llmc_step", &api.step},
       {"llmc_logit_count", &api.logitCount},
       {"llmc_logits", &api.logits},
+      {"llmc_best", &api.best},
       {"llmc_sampler_create", &api.samplerCreate},
       {"llmc_sampler_free", &api.samplerFree},
       {"llmc_sample", &api.sample},
+      {"llmc_sampler_best", &api.samplerBest},
+      {"llmc_sample_best", &api.sampleBest},
   };
   static_assert(sizeof functions / sizeof *functions == sizeof(Api) / sizeof(void *));
   for (const auto &function : functions) {

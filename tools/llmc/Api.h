@@ -25,9 +25,12 @@ struct Api {
   decltype(&::llmc_step) step;
   decltype(&::llmc_logit_count) logitCount;
   decltype(&::llmc_logits) logits;
+  decltype(&::llmc_best) best;
   decltype(&::llmc_sampler_create) samplerCreate;
   decltype(&::llmc_sampler_free) samplerFree;
   decltype(&::llmc_sample) sample;
+  decltype(&::llmc_sampler_best) samplerBest;
+  decltype(&::llmc_sample_best) sampleBest;
 };
 
 /// Looks up each function by its name in llmc.h and checks the ABI version before anything else.
