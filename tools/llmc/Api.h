@@ -6,8 +6,8 @@
 
 namespace llmc::cli {
 
-/// One pointer per function; not null once bound, but for those that older artifacts of this ABI version lack. Names and
-/// meaning: llmc.h.
+/// One pointer per function; not null once bound, but for those that older artifacts of this ABI version lack. Names
+/// and meaning: llmc.h.
 struct Api {
   decltype(&::llmc_abi_version) abiVersion;
   decltype(&::llmc_open) open;
