@@ -97,7 +97,7 @@ void prepareTexts(Compilation &c, const std::string &path, const Progress &progr
 llvm::Error writeWeights(Compilation &c, const std::string &path, const llmc_artifact &note, const Progress &progress) {
   int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return llvm::createStringError(path + ": cannot be opened for writing");
-  FileSink sink(fd, note.weights.offset);
+  FileSink sink(fd, note.weights.offset, note.weights.size);
   llvm::Error error =
       runWeightProgram(*c.model.module, c.model.files, sink, {compileThreads(c.options), progress.weights});
   close(fd);
