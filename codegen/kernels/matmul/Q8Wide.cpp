@@ -24,14 +24,11 @@ Q8Chunks::Q8Chunks(const MatmulDesc &desc) {
 Wide::Wide(const MatmulDesc &desc, Q8Isa isa) {
   const WeightFormat &f = desc.w;
   bool i4 = f.kind == WeightKind::I4;
-  term = RowTerm::None, factor = 0;
-  if (f.offset == Offset::ZeroPoint && !(isa.vnni && i4)) term = RowTerm::PerColumn;
-  if (f.offset == Offset::None && i4 && !isa.vnni) term = RowTerm::Constant, factor = -8;
-  if (f.hasMinimum() && !i4) term = RowTerm::Constant, factor = 128;
+  term = !i4 ? RowTerm::ofCentred(f) : isa.vnni ? RowTerm() : RowTerm::ofCodes(f);
   int64_t at = 0;
   auto take = [&](bool there, int64_t size) { return at += there ? size : 0, at - (there ? size : 0); };
   start = take(isa.vnni, kLine);
-  zeros = take(term == RowTerm::PerColumn, kLine);
+  zeros = take(term.kind == RowTerm::PerColumn, kLine);
   int64_t unit = unitOf(f, desc.k, desc.x.block);
   codes = take(true, unit / 4 * kLine);
   scales = take(true, kLine);
@@ -135,13 +132,9 @@ void Emitter::finishPart(int part) {
       a.vpsubd(start(v), temp(1), start(v)); // -128 * sum of the weights, as x is 128 too large
       store(start(v), wide.start, part, v);
     }
-    if (wide.term == RowTerm::PerColumn) {
-      if (i4)
-        clear(a, temp(2));
-      else
-        broadcast(a, temp(2), 128);
+    if (wide.term.kind == RowTerm::PerColumn) {
       loadZeroPoints(a, isa, f, temp(0), g.scales, 0, vector);
-      a.vpsubw(temp(0), temp(2), temp(0)); // the upper halves stay 0
+      wide.term.ofZeroPoints(a, temp(0), temp(2));
       store(temp(0), wide.zeros, part, v);
     }
     loadScales(a, isa, f.scale, temp(0), g.scales, 0, vector);

@@ -1,21 +1,9 @@
 // Integer weights by many Q8 rows, first half: a chunk of a panel's K widened to bytes, once for all rows. What the
 // tiles (IntQ8Large.cpp) then read is one record per unit; README.md, "Large M", has the picture.
 #pragma once
-#include "codegen/kernels/matmul/Q8Loops.h"
+#include "codegen/kernels/matmul/Q8Sums.h"
 
 namespace llmc::matmul {
-
-/// How bytes are multiplied. Vnni: vpdpbusd of x + 128 (u8) and centred weights (s8), or of centred ones with what is
-/// left of a zero point as a term of the row. Else vpmaddubsw: of weights as they are stored and x (I4), or of
-/// |code - 128| and x with the sign of code - 128 (I8).
-struct Q8Isa {
-  Isa isa;
-  bool vnni;
-};
-
-/// What the integer sum of a unit starts with besides Wide::start: nothing, or the sum of the row's codes times a
-/// constant or times a number per column (Wide::zeros).
-enum class RowTerm : uint8_t { None, Constant, PerColumn };
 
 /// How K is cut: units, and chunks of them. All but the last chunk have `chunkUnits`. A weight with one group may end
 /// in a unit that is not full; it is widened with zeros. Units of 16 k come in pairs: the last may be all zeros.
@@ -32,12 +20,12 @@ struct Q8Chunks {
   }
 };
 
-/// Offsets in a record, bytes. Vectors of 64 columns: i32 or f32, 256 bytes.
+/// A record: offsets in bytes. Vectors of 64 columns: i32 or f32, 256 bytes. Bytes to multiply: VNNI: s8 code - zero
+/// (I4) or code - 128 (I8), by x + 128 as u8; else u8 codes (I4) or s8 code - 128 (I8).
 struct Wide {
   RowTerm term;
-  int32_t factor; // RowTerm::Constant
-  int64_t start;  // i32: what a sum starts with; Vnni only
-  int64_t zeros;  // i32: factors of RowTerm::PerColumn
+  int64_t start;  // VNNI, i32: -128 times the sum of the bytes
+  int64_t zeros;  // of RowTerm::PerColumn
   int64_t codes;  // [unit/4][64 columns][4]
   int64_t scales; // f32
   int64_t minima; // f32
