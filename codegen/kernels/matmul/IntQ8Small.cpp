@@ -1,6 +1,6 @@
-// I4 and I8 weights by few Q8 rows: weights go from memory through registers into the products. Row blocks of 6 (AVX2:
-// 4); a unit is taken in parts of the columns whose accumulators fit in the registers, and is in L1 after the first
-// part. Loops: panel > row block > unit > part > 32 k > (I4: low, high nibbles of) step > row > vector.
+// I4 and I8 weights by few Q8 rows: weights go from memory through registers into the products. Row blocks of 8
+// (AVX-VNNI: 6, AVX2: 4); a unit is taken in parts of the columns whose accumulators fit in the registers, and is in L1
+// after the first part. Loops: panel > row block > unit > part > 32 k > (I4: low, high nibbles of) step > row > vector.
 #include "codegen/kernels/matmul/Q8Sums.h"
 #include <algorithm>
 
@@ -16,8 +16,10 @@ public:
   Emitter(Assembler &a, const MatmulDesc &desc, Q8Isa q8, const Target &target)
       : Q8Sums(a, desc, q8, vnni8(q8, desc.w) ? RowTerm::ofCodes(desc.w) : RowTerm::ofCentred(desc.w),
                desc.w.group == 16 && desc.x.block == 32 ? 16 : desc.x.block),
-        distance(prefetchDistance(desc, target)), rowBlock(isa.avx512 || vnni ? 6 : 4), zerosAt(rowBlock * kRowBytes),
-        totalsAt(zerosAt + kRowBytes) {}
+        distance(prefetchDistance(desc, target)), rowBlock(isa.avx512 ? 8
+                                                           : vnni     ? 6
+                                                                      : 4),
+        zerosAt(rowBlock * kRowBytes), totalsAt(zerosAt + kRowBytes) {}
 
   void emit() {
     emitPanels(a, desc, rowBlock, totalsAt + 24 * 64, [&](int count) { emitRows(count); }, isa);
@@ -64,7 +66,7 @@ private:
 };
 
 void Emitter::assignRegisters() {
-  width = isa.avx512 ? 4 : rows == 1 ? 8 : rows == 2 ? 4 : 2;
+  width = isa.avx512 ? (rows <= 5 ? 4 : 2) : rows == 1 ? 8 : rows == 2 ? 4 : 2;
   int accumulators = rows * width, last = isa.registers() - (vnni ? 1 : 2); // below mask and product
   bool isSigned = !vnni && !i4;                                             // weights and their magnitudes
   sumsInRegisters = isa.avx512 && rows <= 3;

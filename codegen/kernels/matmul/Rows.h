@@ -4,11 +4,11 @@
 
 namespace llmc::matmul {
 
-/// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7..23, 24 and more.
+/// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7..31, 32 and more.
 enum class Rows : uint8_t { One, Small, Medium, Large };
 /// The last row count of a class.
 constexpr int64_t mostRows(Rows rows) {
-  constexpr int64_t kMost[] = {1, 6, 23, INT64_MAX};
+  constexpr int64_t kMost[] = {1, 6, 31, INT64_MAX};
   return kMost[unsigned(rows)];
 }
 
@@ -16,7 +16,7 @@ constexpr int64_t mostRows(Rows rows) {
 Refusal refuseKind(const MatmulDesc &d, WeightKind kind);
 /// d.minRows..maxRows are not of the class.
 Refusal refuseRows(const MatmulDesc &d, Rows rows);
-/// Displacements and immediates of the emitters are 32 bits, and they address up to 6 rows from one register.
+/// Displacements and immediates of the emitters are 32 bits, and they address up to 8 rows from one register.
 Refusal refuseSizes(const MatmulDesc &d);
 /// Groups of integer weights.
 Refusal refuseGroup(const MatmulDesc &d);

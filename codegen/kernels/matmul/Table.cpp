@@ -30,7 +30,7 @@ Refusal matmul::refuseRows(const MatmulDesc &d, Rows rows) {
 }
 
 Refusal matmul::refuseSizes(const MatmulDesc &d) {
-  constexpr int64_t largestStride = int64_t(1) << 28, largestPanel = int64_t(1) << 31;
+  constexpr int64_t largestStride = int64_t(1) << 27, largestPanel = int64_t(1) << 31;
   if (d.n < 1 || d.k < 1) return "shape " + number(d.n) + " x " + number(d.k) + ", expected at least 1 x 1";
   for (int64_t stride : {d.xStride, d.yStride})
     if (stride < 1 || stride > largestStride)
