@@ -18,9 +18,11 @@ target_sources(llmc_codegen PRIVATE
   kernels/matmul/Q8Sums.cpp
   kernels/matmul/Q8Tile.cpp
   kernels/matmul/Q8Wide.cpp
+  kernels/matmul/Q8WideRequantised.cpp
   kernels/matmul/Quantize.cpp
   kernels/matmul/Reference.cpp
   kernels/matmul/Requantise.cpp
+  kernels/matmul/RequantisedLines.cpp
   kernels/matmul/Rows16.cpp
   kernels/matmul/Table.cpp
   kernels/matmul/TableQ8.cpp

@@ -13,11 +13,10 @@ using namespace Xbyak;
 namespace {
 constexpr int kMaxRows = 192;         // rows of a chunk: widening is 2 % of the work then, and sums take 48 KB
 constexpr int kRowBytes = kPanel * 4; // of the sums of a row
-constexpr int64_t kPackedBlock = kTileRows * kPackedRow;
 const Gpr g;
 
 /// Places on the stack, from rsp: the sums of a chunk of rows, loop variables, integer sums of a unit, x + 128 of two
-/// row blocks, records.
+/// row blocks (kPacked), records.
 enum : int64_t {
   kSums = 0,
   kRowsLeft = kMaxRows * kRowBytes, // of the call
@@ -37,7 +36,6 @@ enum : int64_t {
   kAheadLines = kRowsLeft + 112, // how many lines of them for each row block
   kTotals = kRowsLeft + 128,
   kPacked = kTotals + 12 * 64,
-  kRecords = kPacked + 2 * kPackedBlock,
 };
 
 class Emitter {
@@ -69,6 +67,7 @@ private:
   const Isa isa;
   const Q8Isa q8;
   const Q8Chunks chunks;
+  const int64_t packedBlock = kTileRows * chunks.packedRow(), records = kPacked + 2 * packedBlock; // on the stack
   const Wide wide;
   Q8Tile tile;
   const Reg64 sums{g.scales}; // of the row block
@@ -77,7 +76,7 @@ private:
 };
 
 void Emitter::emit() {
-  int64_t stack = kRecords + chunks.chunkUnits * wide.bytes;
+  int64_t stack = records + chunks.chunkUnits * wide.bytes;
   a.enter({a.rbx, a.r12, a.r13, a.r14, a.r15}, int(stack));
   touchStack(stack);
   Label done, next;
@@ -212,7 +211,7 @@ void Emitter::finishRows() {
 
 void Emitter::widen() {
   a.mov(g.w, slot(kWeights));
-  a.lea(g.xk, a.ptr[a.rsp + uint32_t(kRecords)]);
+  a.lea(g.xk, a.ptr[a.rsp + uint32_t(records)]);
   auto emit = [&](int64_t units, int64_t restK) {
     emitWiden(a, desc, q8, chunks, units, restK);
     a.mov(slot(kUnits), uint32_t(tile.pairs() ? units / 2 : units));
@@ -249,7 +248,7 @@ void Emitter::chunk() {
   if (ahead) {
     pack(kTileRows);
     a.mov(slot(kThisPacked), Q8Tile::packed());
-    a.add(Q8Tile::packed(), uint32_t(kPackedBlock));
+    a.add(Q8Tile::packed(), uint32_t(packedBlock));
     a.mov(slot(kNextPacked), Q8Tile::packed());
   }
   a.L(full);
@@ -285,7 +284,7 @@ void Emitter::pack(int rows) {
   a.imul(g.inner, slot(kUnits), int(steps));
   Label next;
   a.L(next);
-  for (int r = 0; r < rows; ++r) tile.pack(g.y + r * desc.xStride, Q8Tile::packed() + r * kPackedRow, kStep, 0);
+  for (int r = 0; r < rows; ++r) tile.pack(g.y + r * desc.xStride, Q8Tile::packed() + r * chunks.packedRow(), kStep, 0);
   a.add(g.y, kStep);
   a.add(Q8Tile::packed(), kStep);
   a.dec(g.inner);
@@ -339,7 +338,7 @@ void Emitter::rowBlock(int rows, bool packsAhead) {
   Label top;
   if (inParts()) a.xor_(part.cvt32(), part.cvt32());
   a.L(top);
-  a.lea(g.w, a.ptr[ofPart(a.rsp) + uint32_t(kRecords + wide.codes)]);
+  a.lea(g.w, a.ptr[ofPart(a.rsp) + uint32_t(records + wide.codes)]);
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < Q8Tile::widthOf(isa); ++v) a.vmovaps(tile.sum(r, v), sumAt(r, v));
   if (packsAhead) {

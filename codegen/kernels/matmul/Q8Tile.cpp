@@ -7,7 +7,7 @@ using namespace Xbyak;
 static const Gpr g;
 static constexpr int kLine = kPanel * 4; // bytes of 4 codes of all columns
 
-RegExp Q8Tile::code(int r, int index) const { return g.xk + (r * (vnni ? kPackedRow : desc.xStride) + index * 4); }
+RegExp Q8Tile::code(int r, int index) const { return g.xk + (r * (vnni ? packedRow : desc.xStride) + index * 4); }
 
 RegExp Q8Tile::scaleOf(int r) const { return g.x + g.block + (r * desc.xStride + q8ScaleOffset(desc.k, desc.x.block)); }
 
@@ -39,7 +39,7 @@ void Q8Tile::pack(const RegExp &from, const RegExp &to, int bytes, int temp) con
 /// The next row block for the k of a piece, while this one is multiplied.
 void Q8Tile::packAhead() {
   int k = int(std::min(unitK, kActivationBlock));
-  for (int r = 0; r < kTileRows; ++r) pack(g.y + r * desc.xStride, packed() + r * kPackedRow, k, r);
+  for (int r = 0; r < kTileRows; ++r) pack(g.y + r * desc.xStride, packed() + r * packedRow, k, r);
   a.add(g.y, k);
   a.add(packed(), k);
 }
@@ -49,7 +49,7 @@ void Q8Tile::prefetchRows() {
   if (!isa.avx512) return;
   RegExp next = packsAhead ? g.y + kTileRows * desc.xStride : g.xk + kTileRows * desc.xStride;
   for (int r = 0; r < kTileRows && (packsAhead || !vnni); ++r)
-    for (int64_t line = 0; line < kPackedRow; line += 64) a.prefetcht0(a.ptr[next + (r * desc.xStride + line)]);
+    for (int64_t line = 0; line < packedRow; line += 64) a.prefetcht0(a.ptr[next + (r * desc.xStride + line)]);
   for (int r = 0; r < kTileRows; ++r) a.prefetcht0(a.ptr[scaleOf(kTileRows + r)]);
 }
 
@@ -71,7 +71,7 @@ void Q8Tile::unit(int half) {
   steps();
   finish(half);
   scale();
-  if (f.hasMinimum()) minima(half);
+  if (wide.hasMinima) minima(half);
   a.add(g.w, uint32_t(wide.codes + wide.bytes - base));
 }
 

@@ -6,13 +6,12 @@
 namespace llmc::matmul {
 
 inline constexpr int kTileRows = 3;
-inline constexpr int64_t kPackedRow = 256; // bytes of a row of x + 128 for a chunk of k
 
 class Q8Tile : Q8Sums {
 public:
   /// `totals`: place on the stack (from rsp) for 12 vectors.
   Q8Tile(Assembler &a, const MatmulDesc &desc, Q8Isa q8, const Q8Chunks &chunks, const Wide &wide, int64_t totals)
-      : Q8Sums(a, desc, q8, wide.term, chunks.unit), wide(wide), totals(totals) {
+      : Q8Sums(a, desc, q8, wide.term, chunks.unit), wide(wide), totals(totals), packedRow(chunks.packedRow()) {
     width = widthOf(isa), xIsUnsigned = true;
   }
 
@@ -24,7 +23,7 @@ public:
   /// The constant that tiles want in a register, which `emit` keeps.
   void loadConstant();
   /// Emits sums += x times weights for `rowCount` rows. In: g.w: codes of the first record (of the tile's columns);
-  /// g.xk: codes of the rows, VNNI: x + 128 in rows of kPackedRow bytes; g.x: the rows; g.block: offset of the first
+  /// g.xk: codes of the rows, VNNI: x + 128 in rows of Q8Chunks::packedRow; g.x: the rows; g.block: offset of the first
   /// scale (4 bytes each); g.outer: units or pairs of them. With `packsAhead`, packs 3 rows at g.y of x to `packed`.
   /// Moves these but g.x.
   void emit(int rowCount, bool packsAhead);
@@ -57,7 +56,7 @@ private:
   Xbyak::Address total(int r, int v) override;
 
   const Wide &wide;
-  const int64_t totals;
+  const int64_t totals, packedRow;
   int turn = 0;
   int64_t base = 0; // the field of the record that g.w points to
   bool packsAhead = false;

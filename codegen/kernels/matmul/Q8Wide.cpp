@@ -1,5 +1,6 @@
 #include "codegen/kernels/matmul/Q8Wide.h"
 #include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Requantise.h"
 #include <array>
 
 namespace llmc::matmul {
@@ -11,9 +12,10 @@ static constexpr int64_t kChunk = 256;
 
 Q8Chunks::Q8Chunks(const MatmulDesc &desc) {
   int64_t group = desc.w.group, k = desc.w.paddedK(desc.k);
-  unit = unitOf(desc.w, desc.k, desc.x.block);
+  const bool requantised = requantises(desc);
+  unit = requantised ? desc.x.block : unitOf(desc.w, desc.k, desc.x.block);
   oneGroup = group >= desc.k;
-  chunkUnits = (oneGroup || group > kChunk ? kChunk : kChunk / group * group) / unit;
+  chunkUnits = (requantised ? kRequantiseBlock : oneGroup || group > kChunk ? kChunk : kChunk / group * group) / unit;
   int64_t units = roundUp(k, unit) / unit;
   restK = k - (units - 1) * unit;
   if (unit < kActivationBlock && units % 2) ++units, restK = 0;
@@ -23,16 +25,16 @@ Q8Chunks::Q8Chunks(const MatmulDesc &desc) {
 
 Wide::Wide(const MatmulDesc &desc, Q8Isa isa) {
   const WeightFormat &f = desc.w;
-  bool i4 = f.kind == WeightKind::I4;
-  term = !i4 ? RowTerm::ofCentred(f) : isa.vnni ? RowTerm() : RowTerm::ofCodes(f);
+  const bool i4 = f.kind == WeightKind::I4, requantised = requantises(desc);
+  hasMinima = f.hasMinimum() && !requantised;
+  term = requantised ? RowTerm() : !i4 ? RowTerm::ofCentred(f) : isa.vnni ? RowTerm() : RowTerm::ofCodes(f);
   int64_t at = 0;
   auto take = [&](bool there, int64_t size) { return at += there ? size : 0, at - (there ? size : 0); };
   start = take(isa.vnni, kLine);
   zeros = take(term.kind == RowTerm::PerColumn, kLine);
-  int64_t unit = unitOf(f, desc.k, desc.x.block);
-  codes = take(true, unit / 4 * kLine);
+  codes = take(true, Q8Chunks(desc).unit / 4 * kLine);
   scales = take(true, kLine);
-  minima = take(f.hasMinimum(), kLine);
+  minima = take(hasMinima, kLine);
   bytes = at;
 }
 
@@ -191,6 +193,7 @@ void Emitter::emit(int64_t units, int64_t restK) {
 } // namespace
 
 void emitWiden(Assembler &a, const MatmulDesc &desc, Q8Isa isa, const Q8Chunks &chunks, int64_t units, int64_t restK) {
+  if (requantises(desc)) return emitWidenRequantised(a, desc, chunks, units, restK);
   Emitter(a, desc, isa, chunks).emit(units, restK);
 }
 

@@ -2,6 +2,7 @@
 #include "codegen/kernels/matmul/Epilogue.h"
 #include "codegen/kernels/matmul/Q8Loops.h"
 #include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Requantise.h"
 #include "codegen/kernels/matmul/Rows.h"
 #include <algorithm>
 
@@ -18,21 +19,38 @@ struct Speed {
 constexpr Speed kAvx512VnniSpeed = {true, true, 1}, kAvxVnniSpeed = {false, true, 1.02},
                 kAvx512BwSpeed = {true, false, 1.03}, kAvx2Speed = {false, false, 1.05};
 
-template <WeightKind kind, Rows rows> Refusal refuse(const MatmulDesc &d, const Target &) {
+Refusal refuseFormats(const MatmulDesc &d, WeightKind kind) {
   if (!d.x.isQ8() && d.w.kind == kind) return "activations are " + d.x.name() + ", expected q8";
   if (Refusal reason = refuseKind(d, kind)) return reason;
-  if (d.requantise) return std::string("requantised weights, expected exact group scales");
-  if (Refusal reason = refuseEpilogue(d)) return reason;
+  return refuseEpilogue(d);
+}
+
+template <WeightKind kind, Rows rows> Refusal refuse(const MatmulDesc &d, const Target &) {
+  if (Refusal reason = refuseFormats(d, kind)) return reason;
+  if (requantises(d)) return std::string("requantised weights, expected exact group scales");
   if (Refusal reason = refuseRows(d, rows)) return reason;
   if (Refusal reason = refuseGroup(d)) return reason;
   if (Refusal reason = refuseUnits(d)) return reason;
   return refuseSizes(d);
 }
 
+/// Groups must not cross the 512 k that share a scale, and blocks of x must divide them.
+template <WeightKind kind> Refusal refuseRequantised(const MatmulDesc &d, const Target &) {
+  auto number = [](int64_t value) { return std::to_string(value); };
+  if (Refusal reason = refuseFormats(d, kind)) return reason;
+  if (!requantises(d)) return std::string("exact scales, expected requantised weights");
+  if (Refusal reason = refuseRows(d, Rows::Large)) return reason;
+  if (d.x.block != 128 && d.x.block != 256 && d.x.block != 512)
+    return "activations are " + d.x.name() + ", expected blocks of 128, 256 or 512";
+  if (d.w.group < 16 || d.w.group > 256 || 256 % d.w.group)
+    return "group size (" + number(d.w.group) + ") is none of 16, 32, 64, 128 and 256";
+  return refuseSizes(d);
+}
+
 /// Multiply-adds per second, from measured shares of peak rates (README.md, "Measured"): a unit of U k takes as long as
 /// U + e k of products alone.
 double multiplyRate(const MatmulDesc &d, const Target &t, Speed speed, Rows rows) {
-  double unit = double(unitOf(d.w, d.k, d.x.block));
+  double unit = double(requantises(d) ? d.x.block : unitOf(d.w, d.k, d.x.block));
   if (speed.vnni) {
     bool halved = !speed.avx512 && t.features.has(Feature::Avx512vnni);
     double epilogue = !speed.avx512 ? 0 : rows == Rows::Large ? 9 : 14;
@@ -44,8 +62,8 @@ double multiplyRate(const MatmulDesc &d, const Target &t, Speed speed, Rows rows
 
 /// Seconds for minRows rows (as the portable row counts): the slower of reading the weights once and multiplying.
 double cost(const MatmulDesc &d, const Target &t, Speed speed, Rows rows) {
-  constexpr double kWidening = 4; // of a panel, as many rows of products
-  double count = double(d.minRows) + (rows == Rows::Large ? kWidening : 0);
+  const double widening = requantises(d) ? 8 : 3; // of a panel, as many rows of products
+  double count = double(d.minRows) + (rows == Rows::Large ? widening : 0);
   double work = count * double(roundUp(d.n, kPanel)) * double(d.k);
   double seconds = std::max(double(d.w.bytes(d.n, d.k)) / t.bytesPerSecond, work / multiplyRate(d, t, speed, rows));
   return seconds * speed.tie * (1 + 0.01 * double(rows)); // the class that fits the question wins ties
@@ -64,12 +82,21 @@ constexpr Kernel<MatmulDesc> row(const char *name, Features needs) {
                                       : emitIntQ8Small<speed.avx512, speed.vnni>};
 }
 
+template <WeightKind kind> constexpr Kernel<MatmulDesc> requantised(const char *name) {
+  return {.name = name,
+          .needs = kAvx512Vnni,
+          .refuse = refuseRequantised<kind>,
+          .cost = costOf<Rows::Large, kAvx512VnniSpeed>,
+          .emit = emitIntQ8Large<true, true>};
+}
+
 // clang-format off
 constexpr Kernel<MatmulDesc> kRows[] = {
   row<I4, Rows::One, kAvx512VnniSpeed>("matmul_w4a8_m1_avx512vnni", kAvx512Vnni),
   row<I4, Rows::Small, kAvx512VnniSpeed>("matmul_w4a8_small_avx512vnni", kAvx512Vnni),
   row<I4, Rows::Medium, kAvx512VnniSpeed>("matmul_w4a8_medium_avx512vnni", kAvx512Vnni),
   row<I4, Rows::Large, kAvx512VnniSpeed>("matmul_w4a8_large_avx512vnni", kAvx512Vnni),
+  requantised<I4>("matmul_w4a8_requantised_avx512vnni"),
   row<I4, Rows::One, kAvxVnniSpeed>("matmul_w4a8_m1_avxvnni", kAvxVnni),
   row<I4, Rows::Small, kAvxVnniSpeed>("matmul_w4a8_small_avxvnni", kAvxVnni),
   row<I4, Rows::Medium, kAvxVnniSpeed>("matmul_w4a8_medium_avxvnni", kAvxVnni),
@@ -88,6 +115,7 @@ constexpr Kernel<MatmulDesc> kRows[] = {
   row<I8, Rows::Small, kAvx512VnniSpeed>("matmul_w8a8_small_avx512vnni", kAvx512Vnni),
   row<I8, Rows::Medium, kAvx512VnniSpeed>("matmul_w8a8_medium_avx512vnni", kAvx512Vnni),
   row<I8, Rows::Large, kAvx512VnniSpeed>("matmul_w8a8_large_avx512vnni", kAvx512Vnni),
+  requantised<I8>("matmul_w8a8_requantised_avx512vnni"),
   row<I8, Rows::One, kAvxVnniSpeed>("matmul_w8a8_m1_avxvnni", kAvxVnni),
   row<I8, Rows::Small, kAvxVnniSpeed>("matmul_w8a8_small_avxvnni", kAvxVnni),
   row<I8, Rows::Medium, kAvxVnniSpeed>("matmul_w8a8_medium_avxvnni", kAvxVnni),
