@@ -76,7 +76,8 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
     or 16-bit rows where tiles of them are faster; bf16, bf16-pair and f16 take theirs; int8-requantised is int8, but
     for many rows with weights requantised to 8 bits per 512 k (`requantise` on the linear). The linear that computes the
     logits takes no q8 rows: its rounding error would reach every logit. In int8 it has 16-bit or f32 rows.
-    Refuses (remark): no kernel of the target takes the mode's rows with such weights; f32 rows are used.
+    Refuses (remark): no kernel of the target takes the mode's rows with such weights; f32 rows are used. int8-requantised
+    and no kernel of the target requantises such weights at a gain; their exact group scales are used.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
   let options = [Option<"target", "target", "std::string", "\"x86-64-v2\"", "target name (llmc targets)">];

@@ -127,6 +127,11 @@ private:
       reportRefusal(linear->getLoc(), getArgument(),
                     "no kernel of " + t.name + " takes " + choices.front().x.name() + " rows with " + w.name() +
                         " weights; f32 rows are used");
+    bool exact = best && best->x != RowFormat::F32 && !best->requantise && w.group < d.k;
+    if (!few && mode == kRequantised && exact && !isHead(linear))
+      reportRefusal(linear->getLoc(), getArgument(),
+                    "no kernel of " + t.name + " requantises " + w.name() +
+                        " weights at a gain; their exact group scales are used");
     return best.value_or(Choice{});
   }
 };

@@ -1,5 +1,6 @@
 // RUN: llmc-opt %s --split-input-file --llmc-choose-row-formats=target=znver5 | FileCheck %s
 // RUN: llmc-opt %s --split-input-file --llmc-choose-row-formats=target=haswell --remarks-filter=refusal --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=REFUSAL
+// RUN: llmc-opt %s --split-input-file --llmc-choose-row-formats=target=sapphirerapids | FileCheck %s --check-prefix=TILES
 
 !i4 = tensor<32x32x!wq.quant<<kind = i4, group = 32>>>
 
@@ -52,5 +53,39 @@ module attributes {wq.compute = "f16"} {
     %a = wq.linear %x, %w : tensor<?x32xf32>, !i4 -> tensor<?x32xf32>
     %c = llm.add %a, %a : tensor<?x32xf32>
     return %c : tensor<?x32xf32>
+  }
+}
+
+// -----
+
+!i4 = tensor<256x1024x!wq.quant<<kind = i4, group = 32>>>
+
+// Requantised for many rows where a kernel of the target does that and gains by it; else a scale per group, as in int8.
+// CHECK-LABEL: func.func @requantised
+// CHECK:       wq.quantize_rows %arg0 : {{.*}}q8, block = 512
+// CHECK:       wq.linear {{.*}}wq.requantise
+// TILES-LABEL: func.func @requantised
+// TILES:       wq.quantize_rows %arg0 : {{.*}}q8, block = 512
+// TILES:       wq.linear {{.*}}wq.requantise
+// REFUSAL:     remark: {{.*}}no kernel of haswell requantises w4g32 weights at a gain; their exact group scales are used
+module attributes {wq.compute = "int8-requantised"} {
+  func.func @requantised(%x: tensor<?x1024xf32>, %w: !i4) -> tensor<?x256xf32> {
+    %a = wq.linear %x, %w : tensor<?x1024xf32>, !i4 -> tensor<?x256xf32>
+    %c = llm.add %a, %a : tensor<?x256xf32>
+    return %c : tensor<?x256xf32>
+  }
+}
+
+// -----
+
+!i4 = tensor<256x1024x!wq.quant<<kind = i4, group = 1024>>>
+
+// One scale per column is what requantising would make: nothing to refuse.
+// REFUSAL-NOT: remark
+module attributes {wq.compute = "int8-requantised"} {
+  func.func @per_column(%x: tensor<?x1024xf32>, %w: !i4) -> tensor<?x256xf32> {
+    %a = wq.linear %x, %w : tensor<?x1024xf32>, !i4 -> tensor<?x256xf32>
+    %c = llm.add %a, %a : tensor<?x256xf32>
+    return %c : tensor<?x256xf32>
   }
 }
