@@ -6,11 +6,12 @@ include "mlir/Pass/PassBase.td"
 def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
   let summary = "choose a scheme for each weight matrix, by stated rules";
   let description = [{
-    Needs llm.weight symbols used by llm.linear and llm.embed. Leaves `wq.scheme` on each of those symbols and
+    Needs llm.weight symbols used by llm.linear, llm.moe and llm.embed. Leaves `wq.scheme` on each of those symbols and
     `wq.compute` on the module.
     - keep: the scheme that holds the file's values exactly.
     - int4: weights of linears i4, f16 scales; the output head and the embedding i8 with groups of 32, because an error
       there reaches every logit. int8: all i8. Groups of `group-size`, symmetric unless `asymmetric`.
+      The router of a llm.moe is kept.
     - auto: keep if any weight is already quantised, else int4.
     compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, bf16
     for narrower ones, which are sensitive to rounded activations, and f32 without integer schemes.
@@ -59,10 +60,19 @@ def FuseGateUp : Pass<"llmc-fuse-gate-up", "mlir::func::FuncOp"> {
   }];
   let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
 }
+def StackExperts : Pass<"llmc-stack-experts", "mlir::func::FuncOp"> {
+  let summary = "the weights of all experts behind each other: two matrices";
+  let description = [{
+    Needs llm.moe. Leaves llm.experts of concatenated weights: gate and up of each expert in turns of 32 rows.
+    Refuses (error, as no kernel computes llm.moe): the experts' weights differ in scheme; the width is not a multiple of
+    64, or that of the hidden rows not one of 32, so that an expert would not be whole panels.
+  }];
+  let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
+}
 def FuseResidual : Pass<"llmc-fuse-residual", "mlir::func::FuncOp"> {
   let summary = "a linear adds to the residual stream in place";
   let description = [{
-    Needs llm.add(x, wq.linear). Leaves wq.linear with `residual`.
+    Needs llm.add(x, wq.linear) or llm.add(x, llm.experts). Leaves wq.linear or llm.experts with `residual`.
     Refuses (remark): the linear has another use; x is read after the add, so it can't be overwritten.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
@@ -116,7 +126,7 @@ def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
 def ReplicateRows : Pass<"llmc-replicate-rows", "mlir::func::FuncOp"> {
   let summary = "in steps of few rows, every thread computes norms and the like for itself";
   let description = [{
-    Needs kernel.call. Leaves `replicated` on calls that work row by row, write a new value, and whose value nobody
+    Needs kernel.call. Leaves `replicated` on calls that work row by row, or on all rows in one unit, write a new value, and whose value nobody
     overwrites: their readers then need no barrier in steps of few rows.
   }];
 }

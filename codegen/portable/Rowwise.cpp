@@ -76,7 +76,8 @@ void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
 
 /// One row per op, in the order of RowwiseOp.
 constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &, const RowwiseRow &) = {
-    rmsNorm, glu, quantize, add, embedRow, gatherRows, ropeTableRow, layerNorm, activateRow, topKPart, mergeTopKRow};
+    rmsNorm,     glu,      quantize,     add,          embedRow,    gatherRows,   ropeTableRow,  layerNorm,
+    activateRow, topKPart, mergeTopKRow, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
 
 llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   KernelBuilder b(target);
@@ -85,16 +86,19 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   Var batch = field(b.ptr(), offsetof(llmc_rowwise_args, batch)), x = field(b.ptr(), offsetof(llmc_rowwise_args, x));
   Var w = field(b.ptr(), offsetof(llmc_rowwise_args, w)), y = field(b.ptr(), offsetof(llmc_rowwise_args, y));
   Var third = field(b.ptr(), offsetof(llmc_rowwise_args, b));
+  Var scratch;
+  if (int64_t bytes = moeScratch(d)) scratch = b.stack(bytes);
   b.loop(field(b.i64(), offsetof(llmc_rowwise_args, begin)), field(b.i64(), offsetof(llmc_rowwise_args, end)), 1,
          [&](Var index) {
-           Var number = d.op == RowwiseOp::TopK ? index / d.parts : index;
-           RowwiseRow row = {index, batch, x, x + number * d.xStride, w, third, y + number * d.yStride};
+           Var number = d.op == RowwiseOp::TopK || d.op == RowwiseOp::MoeScatter ? index / d.parts : index;
+           RowwiseRow row = {index, batch, x, x + number * d.xStride, w, third, y + number * d.yStride, scratch};
            kRows[size_t(d.op)](d, b, row);
          });
   return b.finish();
 }
 
 Refusal refuse(const RowwiseDesc &d, const Target &) {
+  if (isMoe(d.op)) return refuseMoe(d);
   if (int64_t block = d.out.block; d.out.isQ8() && (block < 32 || block > 512 || block & (block - 1)))
     return "found q8 blocks of " + std::to_string(block) + ", expected 32, 64, 128, 256 or 512";
   bool moves = d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable;

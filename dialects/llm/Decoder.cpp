@@ -78,6 +78,25 @@ private:
                                i64(spec.kvHeads), i64(spec.headDim), scale, i64(layer.window));
   }
 
+  ActivationAttr silu() { return ActivationAttr::get(builder.getContext(), Activation::Silu); }
+
+  Value mlp(Value x, const DecoderLayer &layer, Location loc) {
+    Value gate = linear(x, layer.gate), up = linear(x, layer.up);
+    Value gated = GatedMulOp::create(builder, loc, gate.getType(), gate, up, silu());
+    return linear(gated, layer.down);
+  }
+
+  Value experts(Value x, const DecoderExperts &experts, Location loc) {
+    Value logits = linear(x, experts.router);
+    auto all = [&](const std::vector<DecoderWeight> &weights) {
+      return llvm::map_to_vector(weights, [&](const DecoderWeight &weight) { return get(weight); });
+    };
+    auto gate = all(experts.gate), up = all(experts.up), down = all(experts.down);
+    return MoeOp::create(builder, loc, x.getType(), x, logits, gate, up, down, builder.getI64IntegerAttr(experts.k),
+                         silu(), experts.renormalise ? builder.getUnitAttr() : UnitAttr(),
+                         builder.getF32FloatAttr(1.0f));
+  }
+
   Value writeLayer(Value x, const DecoderLayer &layer, int64_t index) {
     std::string prefix = "model.layers." + std::to_string(index);
     Location loc = named(prefix), attentionLoc = named(prefix + ".self_attn"), mlpLoc = named(prefix + ".mlp");
@@ -85,10 +104,7 @@ private:
     branch = linear(branch, layer.o);
     x = AddOp::create(builder, loc, x.getType(), x, branch);
     branch = norm(x, layer.postAttentionNorm);
-    Value gate = linear(branch, layer.gate), up = linear(branch, layer.up);
-    auto silu = ActivationAttr::get(builder.getContext(), Activation::Silu);
-    branch = GatedMulOp::create(builder, mlpLoc, gate.getType(), gate, up, silu);
-    branch = linear(branch, layer.down);
+    branch = layer.experts ? experts(branch, *layer.experts, mlpLoc) : mlp(branch, layer, mlpLoc);
     return AddOp::create(builder, loc, x.getType(), x, branch);
   }
 

@@ -101,6 +101,11 @@ llvm::Expected<Config> parseConfig(llvm::StringRef file, const json &document) {
   config.maxPositions = fields.integer("max_position_embeddings", 1, llm::kMostContext, 2048);
   config.epsilon = fields.positive("rms_norm_eps");
   if (!(float(config.epsilon) > 0)) fields.fail("rms_norm_eps", "a number too small for f32", "about 1e-5");
+  config.experts = fields.integer("num_local_experts", 0, llm::kMostExperts, 0);
+  config.experts = fields.integer("num_experts", 0, llm::kMostExperts, config.experts);
+  config.expertsPerToken = fields.integer("num_experts_per_tok", 0, llm::kMostExperts, 0);
+  config.expertIntermediate = fields.integer("moe_intermediate_size", 0, llm::kMostHidden, 0);
+  config.window = fields.integer("sliding_window", 0, llm::kMostContext, 0);
   config.activation = fields.text("hidden_act", "silu");
   config.attentionBias = fields.boolean("attention_bias", false);
   config.mlpBias = fields.boolean("mlp_bias", false);

@@ -65,6 +65,24 @@ FailureOr<ArrayAttr> KernelPicker::matmul(Location loc, kernel::MatmulAttr attr)
                      [&](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
 }
 
+FailureOr<std::pair<ArrayAttr, int64_t>> KernelPicker::experts(Location loc, kernel::MatmulAttr a) {
+  RowClass few[] = {{1, 1, 1}, {2, kSmallRows, 1}};
+  RowClass many[] = {{1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, kMediumRows, 1}, {kMediumRows + 1, INT64_MAX, 1}};
+  // An expert may have few rows of a step of many.
+  auto anyRows = kernel::MatmulAttr::get(
+      a.getContext(), a.getN(), a.getK(), a.getW(), a.getXMany(), a.getXMany(), a.getBias(), a.getAccumulate(),
+      a.getActivation(), a.getGlu(), a.getRequantiseMany(), a.getYMany(), a.getYMany(), a.getXStride(), a.getYStride());
+  auto pick = [&](kernel::MatmulAttr attr, ArrayRef<RowClass> classes) {
+    return pickClasses(loc, kernel::Family::Matmul, attr, classes, true,
+                       [=](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
+  };
+  FailureOr<ArrayAttr> less = pick(a, few), more = pick(anyRows, many);
+  if (failed(less) || failed(more)) return failure();
+  SmallVector<Attribute> callees(less->begin(), less->end());
+  llvm::append_range(callees, *more);
+  return std::pair(ArrayAttr::get(a.getContext(), callees), int64_t(less->size()));
+}
+
 FailureOr<ArrayAttr> KernelPicker::rowwise(Location loc, kernel::RowwiseAttr attr) {
   RowClass all[] = {{1, INT64_MAX, 1}}, two[] = {{1, kSmallRows, 1}, {kSmallRows + 1, INT64_MAX, 1}};
   bool uniform = attr.getOutFew() == attr.getOutMany();

@@ -2,6 +2,7 @@
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Rows16.h"
+#include "codegen/kernels/rowwise/MoeReference.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include <algorithm>
 #include <cmath>
@@ -139,6 +140,11 @@ void ropeTable(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row,
   writeRow(d, args, row, values);
 }
 
+template <void (*unit)(const RowwiseDesc &, const llmc_rowwise_args &, int64_t)>
+void oneUnit(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t index, std::vector<float> &) {
+  unit(d, args, index);
+}
+
 } // namespace
 
 float referenceActivation(Activation activation, float x) {
@@ -156,8 +162,21 @@ float referenceActivation(Activation activation, float x) {
 void referenceRowwise(const RowwiseDesc &desc, const llmc_rowwise_args &args) {
   using RowFunction = void (*)(const RowwiseDesc &, const llmc_rowwise_args &, int64_t, std::vector<float> &);
   // In the order of RowwiseOp.
-  static constexpr RowFunction functions[] = {rmsNorm,   glu,       quantize,    add,  embed,    gatherRows,
-                                              ropeTable, layerNorm, activateRow, topK, mergeTopK};
+  static constexpr RowFunction functions[] = {rmsNorm,
+                                              glu,
+                                              quantize,
+                                              add,
+                                              embed,
+                                              gatherRows,
+                                              ropeTable,
+                                              layerNorm,
+                                              activateRow,
+                                              topK,
+                                              mergeTopK,
+                                              oneUnit<referenceMoeChoose>,
+                                              oneUnit<referenceMoeSort>,
+                                              oneUnit<referenceMoeGather>,
+                                              oneUnit<referenceMoeScatter>};
   std::vector<float> values(desc.columns);
   for (int64_t row = args.begin; row < args.end; ++row) functions[unsigned(desc.op)](desc, args, row, values);
 }

@@ -32,6 +32,20 @@ Tensor gluInTurns(const Tensor &x, Activation activation);
 Tensor add(const Tensor &a, const Tensor &b);
 Tensor selectRows(const Tensor &x, Indices rows);
 
+// Moe.cpp.
+struct Routing {
+  int64_t k;
+  Activation activation;
+  bool renormalise;
+  float scale;
+};
+/// Weights of each expert.
+Tensor moe(const Tensor &x, const Tensor &logits, const Routing &routing, llvm::ArrayRef<const Tensor *> gate,
+           llvm::ArrayRef<const Tensor *> up, llvm::ArrayRef<const Tensor *> down);
+/// The same of stacked weights; rows of `down`'s input are in the format `hidden` (null: f32). `residual` may be null.
+Tensor experts(const Tensor &x, const Tensor &logits, const Routing &routing, const Tensor &gateUp, const Tensor &down,
+               const Tensor *residual, wq::RowFormatAttr hidden);
+
 // RowFormats.cpp.
 /// The values that rows of x in `format` (null: f32) stand for. Q8 (codegen/Descriptor.h): per row and block, m =
 /// max|x|, (m/127) * round(x * (127/m)), round to nearest even; 0 where 127/m is not finite. 16 bits: rounded to
