@@ -10,7 +10,7 @@ namespace {
 // Row classes by measured cost: one row streams the weights, a few share a read in registers, more are blocked.
 constexpr int64_t kSmallRows = LLMC_FEW_ROWS;
 // Up to here unpacking weights in registers for each block of rows costs less than widening them once.
-constexpr int64_t kMediumRows = 23;
+constexpr int64_t kMediumRows = 31;
 } // namespace
 
 FlatSymbolRefAttr KernelPicker::declare(Location loc, kernel::Family family, StringRef row, Attribute attr,
