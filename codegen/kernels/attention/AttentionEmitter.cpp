@@ -7,7 +7,7 @@ using namespace Xbyak;
 
 // The queries, sums and merged sums of a run stay near L1, in floats each; a run's rows and a group's heads are
 // bounded.
-static constexpr int64_t kRunFloats = 8192, kMostPairs = 128, kFewestPairs = 6, kMostRows = 16;
+static constexpr int64_t kRunFloats = 8192, kMostPairs = 128, kFewestPairs = 6, kMostRows = 32;
 static constexpr int kPageShift = 6, kChunkShift = 8;
 static_assert(LLMC_PAGE_POSITIONS == 1 << kPageShift && LLMC_CHUNK_POSITIONS == 1 << kChunkShift);
 
@@ -17,10 +17,10 @@ static int64_t mostPairs(const AttentionDesc &d) {
 static int evenParts(int64_t whole, int64_t most) { return int((whole + most - 1) / most); }
 
 AttentionEmitter::AttentionEmitter(Assembler &a, const AttentionDesc &d, AttentionIsa isa)
-    : a(a), v(a, isa.avx512), d(d), isa(isa), layout(d.layout()),
-      math(d.kv == KvType::I8                 ? Math::Words
-           : d.kv == KvType::BF16 && isa.bf16 ? Math::Bf16
-                                              : Math::Float),
+    : a(a), v(a, isa.avx512), d(d), isa(isa), stored(d.layout()), layout{isa.bf16 ? KvType::BF16 : d.kv, d.headDim},
+      math(d.kv == KvType::I8 ? Math::Words
+           : isa.bf16         ? Math::Bf16
+                              : Math::Float),
       group(int(d.heads / d.kvHeads)), headsTogether(evenParts(group, evenParts(group, mostPairs(d)))),
       parts(evenParts(group, headsTogether)),
       runRows(parts > 1 ? 1 : int(std::clamp<int64_t>(mostPairs(d) / group, 1, kMostRows))),
@@ -126,7 +126,7 @@ void AttentionEmitter::decodeUnit() {
 /// Rows [kRow, kRowEnd), run by run.
 void AttentionEmitter::unit() {
   Label next, done;
-  a.imul(a.rax, slot(kKvHead), int(layout.bytes()));
+  a.imul(a.rax, slot(kKvHead), int(stored.bytes()));
   argument(a.rcx, offsetof(llmc_attention_args, layer_offset));
   a.add(a.rax, a.rcx);
   batchField(a.rcx, offsetof(llmc_batch, pages));
@@ -251,7 +251,7 @@ void AttentionEmitter::append() {
   a.mov(a.rax, slot(kSequence));
   argument(a.r12, offsetof(llmc_attention_args, layer_offset));
   writer.findPage(a.r12);
-  a.imul(a.rcx, slot(kKvHead), int(layout.bytes()));
+  a.imul(a.rcx, slot(kKvHead), int(stored.bytes()));
   a.add(a.r9, a.rcx);
   a.imul(a.rsi, slot(kRow), int(d.qkvStride));
   argument(a.rcx, offsetof(llmc_attention_args, qkv));
@@ -342,6 +342,7 @@ void AttentionEmitter::page() {
   a.sub(a.rcx, a.rax);
   a.mov(slot(kOffset), a.rcx);
   seenRows(a.rax, LLMC_PAGE_POSITIONS);
+  if (converts()) convertPage();
   a.mov(a.rax, slot(kSeen));
   a.mov(a.rcx, slot(kSeenEnd));
   a.mov(a.r9, slot(kOffset));

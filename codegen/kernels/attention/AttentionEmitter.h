@@ -8,6 +8,11 @@
 
 namespace llmc {
 
+/// How products are summed. Float: f32 multiply-adds of widened elements. Bf16: dot products of bf16 pairs, queries
+/// and weights rounded to bf16. Words: dot products of 16-bit integer pairs; queries and weights have one scale for
+/// each head (weights: and page) and 15 bits.
+enum class AttentionMath { Float, Bf16, Words };
+
 /// A run is consecutive positions of one sequence, at most `runRows` rows of a unit. Its (row, head of the group) are
 /// `pairs`, rows first; of a group that is larger than `headsTogether`, one part of the heads after the other. Each
 /// pair has on the stack: a state (below), its query, the sum of the chunk and the sum of all chunks so far.
@@ -21,13 +26,10 @@ public:
   AttentionEmitter(Assembler &a, const AttentionDesc &d, AttentionIsa isa);
   void emit();
   /// Bytes of stack that `emit` takes.
-  int64_t frameBytes() const { return cleanOffset() + roundUp(d.headDim * 4, kAlign); }
+  int64_t frameBytes() const { return convertedOffset() + (converts() ? roundUp(layout.bytes(), kAlign) : 0); }
 
 private:
-  /// How products are summed. Float: f32 multiply-adds of widened elements. Bf16: dot products of bf16 pairs, queries
-  /// and weights rounded to bf16. Words: dot products of 16-bit integer pairs; queries and weights have one scale for
-  /// each head (weights: and page) and 15 bits.
-  enum class Math { Float, Bf16, Words };
+  using Math = AttentionMath;
   enum Slot {
     kArgs,
     kBatch,
@@ -77,6 +79,8 @@ private:
   void chunk();
   void pages();
   void page();
+  void convertPage();
+  void convertRows(int64_t count, int64_t width);
   void seenRows(const Xbyak::Reg64 &begin, int64_t positions);
   /// reg *= heads of the part; reg := heads of the part.
   void timesHeads(const Xbyak::Reg64 &reg);
@@ -126,7 +130,8 @@ private:
 
   // Weights.cpp: weights in place of scores; maxima and sums
   void softmaxConstants();
-  void softmaxPair(bool masked);
+  void maximumOfPair(bool masked);
+  void weightsOfPair(bool masked);
   void loadScores(int i, bool masked);
   void capScores(int i);
   void raiseMaximum();
@@ -163,7 +168,7 @@ private:
   Lanes v;
   const AttentionDesc &d;
   const AttentionIsa isa;
-  const KvLayout layout;
+  const KvLayout stored, layout; // of the cache, and as the products read it
   const Math math;
   const int group;         // query heads per kv head
   const int headsTogether; // at most so many of them at a time
@@ -175,6 +180,7 @@ private:
   Rotation rotation;
   Xbyak::Label keyCode, fullCode, tailCode;
 
+  bool converts() const { return stored.type != layout.type; }
   int64_t maxPairs() const { return int64_t(runRows) * headsTogether; }
   int64_t tileUnits() const { return kPagePositions / layout.together(); }
   /// How far ahead of its reads a panel fetches: blocks of 64 channels of values, 8 KB or more of them. Keys run into
@@ -195,6 +201,7 @@ private:
   int64_t mergedOffset() const { return sumOffset() + maxPairs() * sumStride(); }
   int64_t scratchOffset() const { return mergedOffset() + maxPairs() * sumStride(); }
   int64_t cleanOffset() const { return scratchOffset() + writer.scratchBytes(); }
+  int64_t convertedOffset() const { return cleanOffset() + roundUp(d.headDim * 4, kAlign); }
 };
 
 } // namespace llmc

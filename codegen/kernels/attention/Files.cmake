@@ -1,6 +1,7 @@
 target_sources(llmc_codegen PRIVATE
   kernels/attention/AttentionEmitter.cpp
   kernels/attention/Chunks.cpp
+  kernels/attention/Convert.cpp
   kernels/attention/KvAppend.cpp
   kernels/attention/KvWriter.cpp
   kernels/attention/Panel.cpp

@@ -164,7 +164,7 @@ void AttentionEmitter::startSums(const Panel &p) {
 void AttentionEmitter::panelUnit(const Panel &p, int unit) {
   const int aOffset = unit * aUnitBytes(), free = p.pairs * p.lines;
   const int64_t bOffset = unit * p.rowBytes;
-  if (p.firstLine == 0)
+  if (p.firstLine == 0 && !converts())
     for (int64_t i = 0; i < p.rowBytes; i += kAlign) a.prefetcht0(a.ptr[a.r10 + a.r13 + int(bOffset + i)]);
   const int steps = math == Math::Words || (math == Math::Float && layout.type == KvType::BF16) ? 2 : 1;
   for (int step = 0; step < steps; ++step) {
