@@ -169,7 +169,8 @@ void checkAttention(const Kernel<AttentionDesc> &row, const Executable &kernel, 
                       {.rowBlock = 40},
                       {.rowBlock = 1, .threads = 1000},
                       {.chunks = true},
-                      {.threads = 2, .chunks = true}})
+                      {.threads = 2, .chunks = true},
+                      {.threads = 7, .chunks = true}})
     EXPECT_TRUE(attend(step, d, kernel.function, split) == decode)
         << describe(d) << ": blocks of " << split.rowBlock << ", " << split.threads << " threads, chunks "
         << split.chunks << " differ from rows one by one";

@@ -18,11 +18,10 @@ int AttentionEmitter::linesTogether(int pairs) const {
 }
 
 /// rdi = queries and rsi = scores of the first of rcx pairs, rdx = the kv head's part of the page, r9 = positions that
-/// are wanted. Keeps rdx, r9, r12, rbx.
+/// are wanted, r13 = from there to what is fetched meanwhile. Keeps rdx, r9, r12, r13, rbx.
 void AttentionEmitter::keyPanels() {
   const int lines = 64 / v.count;
   a.L(keyCode);
-  a.mov(a.r13d, uint32_t(aheadBlocks() * blockBytes()));
   startPanels();
   auto block = [&](int pairs) {
     Label done;

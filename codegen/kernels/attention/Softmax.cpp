@@ -59,7 +59,7 @@ void AttentionEmitter::softmax() {
 /// [r8, r9) := positions of the page that row r12 sees. Clobbers rax.
 void AttentionEmitter::rowBounds() {
   a.mov(a.r9, slot(kOffset));
-  a.lea(a.r9, a.ptr[a.r9 + a.r12 + 1]);
+  chunked ? a.inc(a.r9) : a.lea(a.r9, a.ptr[a.r9 + a.r12 + 1]);
   a.xor_(a.r8d, a.r8d);
   if (d.window) {
     a.mov(a.rax, a.r9);
@@ -113,12 +113,14 @@ void AttentionEmitter::rowDistances() {
     float slope = float(alibiSlope(d.heads, h) * std::numbers::log2e);
     memcpy(&slopes[size_t(4 * h)], &slope, 4);
   }
-  a.imul(a.rax, slot(kKvHead), group);
+  a.mov(a.rax, slot(kKvHead));
+  if (chunked) a.add(a.rax, a.r12);
+  a.imul(a.rax, a.rax, group);
   if (parts > 1) a.add(a.rax, slot(kFirstHead));
   a.lea(a.rsi, a.ptr[a.rip + a.constantBytes(slopes)]);
   a.lea(a.rsi, a.ptr[a.rsi + a.rax * 4]);
   a.mov(a.rax, slot(kOffset));
-  a.add(a.rax, a.r12);
+  if (!chunked) a.add(a.rax, a.r12);
   a.neg(a.rax);
   const int first = distanceRegister();
   v.zero(first);
