@@ -178,6 +178,13 @@ llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(ModuleOp model, ll
   if (!machine) return machine.takeError();
   std::unique_ptr<llvm::Module> whole;
   for (const Variant &variant : variants) {
+    // Sequences and the sizes of a context are the model's, whatever code runs.
+    for (llvm::StringRef name : {kPageBytes, kKvBits})
+      if (int64_t found = number(*variant.module, name), expected = number(*variants.front().module, name);
+          found != expected)
+        return llvm::createStringError(variant.target.name + ": found " + name.str() + " " + std::to_string(found) +
+                                       ", expected " + std::to_string(expected) + " as for " +
+                                       variants.front().target.name);
     std::string suffix = whole ? "_" + variant.target.name : "";
     std::replace(suffix.begin(), suffix.end(), '-', '_');
     auto made = buildVariant(variant, suffix, **machine, context);

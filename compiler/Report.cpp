@@ -45,7 +45,8 @@ Json describe(const Variant &variant) {
           {"arena_row_bytes", number(module, kArenaRowBytes)},
           {"logit_arena_row_bytes", number(module, kLogitArenaRowBytes)},
           {"private_bytes", number(module, kPrivateBytes)},
-          {"matmul_calls", number(module, kMatmulCalls)}};
+          {"matmul_calls", number(module, kMatmulCalls)},
+          {"partial_bytes", number(module, kPartialBytes)}};
 }
 
 /// Why each other row of the family's table is not what runs, reason by reason: what it refuses, or its cost.

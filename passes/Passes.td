@@ -14,6 +14,7 @@ def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
     - auto: keep if any weight is already quantised, else int4.
     compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, bf16
     for narrower ones, which are sensitive to rounded activations, and f32 without integer schemes.
+    Refuses (remark): group-size or asymmetric where weights are kept.
     Refuses (error): a group size that is not 16, 32, 64, 128 or 256.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
@@ -74,7 +75,7 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
     costs least on the target: int8 takes q8 with a scale per 32 k for few rows and per group (at most 128 k) for many,
     or 16-bit rows where tiles of them are faster; bf16, bf16-pair and f16 take theirs; int8-requantised is int8, but
     for many rows with weights requantised to 8 bits per 512 k (`requantise` on the linear). The linear that computes the
-    logits keeps f32 rows: its rounding error would reach every logit, and it runs for the wanted rows only.
+    logits takes no q8 rows: its rounding error would reach every logit. In int8 it has 16-bit or f32 rows.
     Refuses (remark): no kernel of the target takes the mode's rows with such weights; f32 rows are used. int8-requantised
     and no kernel of the target requantises such weights at a gain; their exact group scales are used.
   }];
@@ -84,8 +85,10 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
 def FuseNormIntoLinear : Pass<"llmc-fuse-norm-into-linear", "mlir::func::FuncOp"> {
   let summary = "norms and GLUs write the rows that their linears read";
   let description = [{
-    Needs wq.quantize_rows of llm.rms_norm, llm.layer_norm, llm.activate, llm.glu or llm.glu_linear. Leaves them with a result of !wq.rows. A
-    llm.glu_linear writes q8 rows in blocks of 32 only: what it does not write remains wq.quantize_rows, of its f32 rows.
+    Needs wq.quantize_rows of llm.rms_norm, llm.layer_norm, llm.activate, llm.glu, llm.glu_linear or llm.attention_kv.
+    Leaves them with a result of !wq.rows. A llm.glu_linear writes q8 rows in blocks of 32 only, a llm.attention_kv too,
+    and only if steps of many rows have them as well and 32 divides head_dim: what they do not write remains
+    wq.quantize_rows, of their f32 rows.
     Refuses (remark): the f32 rows have another use.
   }];
 }

@@ -134,6 +134,7 @@ private:
     mode = loadField(i64, offsetof(llmc_batch, mode));
     logitMode = loadField(i64, offsetof(llmc_batch, logit_mode));
     claims = loadField(ptr, offsetof(llmc_batch, claims));
+    best = loadField(ptr, offsetof(llmc_batch, best));
     few = LLVM::ICmpOp::create(*b, *loc, LLVM::ICmpPredicate::eq, mode, constant(LLMC_MODE_FEW));
     Value own = LLVM::MulOp::create(*b, *loc, thread, loadField(i64, offsetof(llmc_batch, private_bytes)));
     privateArena = this->at(loadField(ptr, offsetof(llmc_batch, private_arena)), own);
@@ -208,6 +209,8 @@ private:
     store(constant(call.getUnits()), offsetof(llmc_panels, panels));
     store(constant(toWeightFormat(first.getW()).panelBytes(first.getK())), offsetof(llmc_panels, panel_bytes));
     store(at(claims, constant(matmulCalls++ * kAlign)), offsetof(llmc_panels, claimed));
+    bool makesLogits = llvm::any_of(call.getY().getUsers(), llvm::IsaPred<func::ReturnOp>);
+    store(makesLogits ? best : LLVM::ZeroOp::create(*b, *loc, ptr), offsetof(llmc_panels, best));
     LLVM::CallOp::create(*b, *loc, panels,
                          ValueRange{arguments, call.getLogitRows() ? logitMode : mode, thread, threads});
     return success();
@@ -400,7 +403,7 @@ private:
   LLVM::LLVMFuncOp barrier, panels;
   int64_t matmulCalls = 0;
   Value batch, thread, threads, arguments, rows, capacity, logitCount, logitCapacity, arena, logitArena, weights;
-  Value mode, logitMode, few, privateArena, claims;
+  Value mode, logitMode, few, privateArena, claims, best;
   DenseMap<Operation *, LLVM::LLVMFuncOp> declared; // lookup only
 };
 

@@ -1,6 +1,7 @@
 // Which scheme each weight gets. Rules now; the measured choice replaces `schemeFor` and nothing else.
 #include "dialects/llm/Llm.h"
 #include "passes/Passes.h"
+#include "passes/support/Rewrite.h"
 #include "passes/support/Schemes.h"
 
 namespace llmc {
@@ -17,6 +18,9 @@ namespace {
 /// SmolLM2-135M (hidden 576): int8 rows change the next-token distribution by a mean KLD of 0.002 and turn near-ties,
 /// so that a greedy answer differs; bf16 rows change it by 1e-4.
 constexpr int64_t kInt8Hidden = 1024;
+
+/// Of the option.
+constexpr int64_t kDefaultGroupSize = 32;
 
 /// What a weight is used for in @step.
 struct Use {
@@ -35,6 +39,11 @@ struct WqAssign : impl::WqAssignBase<WqAssign> {
       bool encoded = llvm::any_of(uses, [](auto &entry) { return isEncoded(entry.first); });
       mode = encoded ? "keep" : "int4";
     }
+    if (mode == "keep" && (groupSize != kDefaultGroupSize || asymmetric))
+      reportRefusal(
+          getOperation().getLoc(), getArgument(),
+          "the weights are kept as the file has them: the group size or zero points asked for have no effect; "
+          "quantize=int4 or int8 makes new ones");
     bool integers = false;
     for (auto &[weight, use] : uses) {
       SchemeAttr scheme = schemeFor(weight, use, mode);

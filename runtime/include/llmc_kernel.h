@@ -59,6 +59,7 @@ struct llmc_batch {
   char *partials; /* scratch of attention for the first LLMC_FEW_ROWS rows: llmc_variant.partial_bytes for each
                      of them and each chunk of the longest sequence that the context allows */
   void *barrier;  /* struct llmc_barrier of the runtime */
+  void *best;     /* struct llmcBest of the runtime, which lists the most likely tokens; null if logits are wanted */
 };
 
 /* Matmul: y[r, n] = sum_k x[r, k] * W[n, k] (+ bias[n]) (+ y[r, n]). unit: a panel of 64 output columns. */
@@ -78,6 +79,7 @@ struct llmc_panels {
   int64_t panels, panel_bytes;  /* of the weight */
   int64_t x_stride, y_stride;   /* of that kernel's descriptor */
   void *claimed;                /* this call's part of llmc_batch.claims */
+  void *best;                   /* llmc_batch.best if y are the step's logits, else null */
 };
 
 /* Rowwise kernels. unit: a row, or where the op says so a part of one. The meaning of x, w, b and y is the op's

@@ -1,5 +1,7 @@
 // The split of a matmul call: each output exactly once, whatever the shape, the mode and the number of threads.
 #include "runtime/internal.h"
+#include <algorithm>
+#include <cmath>
 #include <gtest/gtest.h>
 #include <vector>
 
@@ -51,6 +53,56 @@ TEST(Split, coversEachRowAndPanelOnce) {
       for (int64_t panels : {1, 2, 9, 15, int(kMostPanels)})
         for (int64_t rows : {0, 1, 2, 6, 7, 16, 33, 300})
           for (bool reversed : {false, true}) expectEachOnce({rows, panels, threads, mode}, reversed);
+}
+
+/// y[row][column] of any panels: some ties, a NaN, an infinity of either sign.
+float logit(int64_t row, int64_t column) {
+  if (column == 100) return NAN;
+  if (column == 101) return -INFINITY;
+  return float((column * 7919 + row * 31) % 97);
+}
+void logitKernel(const void *argument) {
+  auto *args = static_cast<const llmc_matmul_args *>(argument);
+  for (int64_t r = 0; r < args->rows; ++r) {
+    int64_t row = *reinterpret_cast<const int32_t *>(static_cast<const char *>(args->x) + r * kXStride);
+    float *y = reinterpret_cast<float *>(reinterpret_cast<char *>(args->y) + r * kMostPanels * 256);
+    for (int64_t c = args->begin * 64; c < args->end * 64; ++c) y[c] = logit(row, c);
+  }
+}
+
+TEST(Split, listsTheBest) {
+  for (int64_t mode : {LLMC_MODE_FEW, LLMC_MODE_TILES})
+    for (int64_t threads : {1, 2, 3, 16})
+      for (int64_t rows : {1, 5, 33})
+        for (int64_t count : {1, 8, 64})
+          for (int64_t vocab : {int64_t(63), kMostPanels * 64 - 5}) {
+            std::vector<int32_t> x(rows * kXStride / 4);
+            for (int64_t r = 0; r < rows; ++r) x[r * kXStride / 4] = int32_t(r);
+            std::vector<float> y(rows * kMostPanels * 64);
+            std::vector<llmc_candidate> lists(threads * rows * count);
+            llmcBest best = {count, rows, vocab, lists.data()};
+            llmcBestClear(&best, threads);
+            alignas(64) char claimed[64] = {};
+            llmc_panels work = {};
+            work.args.rows = rows, work.args.x = x.data(), work.args.y = y.data();
+            work.kernel = logitKernel, work.panels = (vocab + 63) / 64, work.panel_bytes = 30000;
+            work.x_stride = kXStride, work.y_stride = kMostPanels * 256, work.claimed = claimed, work.best = &best;
+            for (int64_t i = 0; i < threads; ++i) llmc_step_panels(&work, mode, threads - 1 - i, threads);
+            llmcBestMerge(&best, threads);
+            for (int64_t r = 0; r < rows; ++r) {
+              std::vector<llmc_candidate> expected;
+              for (int64_t c = 0; c < vocab; ++c)
+                if (logit(r, c) > -INFINITY) expected.push_back({logit(r, c), int32_t(c)});
+              std::stable_sort(expected.begin(), expected.end(), [](auto a, auto b) { return a.logit > b.logit; });
+              int64_t listed;
+              const llmc_candidate *got = llmcBestRow(&best, r, &listed);
+              ASSERT_EQ(listed, std::min(count, int64_t(expected.size())));
+              for (int64_t i = 0; i < listed; ++i) {
+                ASSERT_EQ(got[i].token, expected[i].token);
+                ASSERT_EQ(got[i].logit, expected[i].logit);
+              }
+            }
+          }
 }
 
 TEST(Split, modeFollowsRowsAndThreads) {

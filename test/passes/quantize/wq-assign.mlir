@@ -1,8 +1,11 @@
 // RUN: llmc-opt %s --split-input-file --llmc-wq-assign | FileCheck %s
 // RUN: llmc-opt %s --split-input-file --llmc-wq-assign=quantize=keep | FileCheck %s --check-prefix=KEEP
 // RUN: llmc-opt %s --split-input-file "--llmc-wq-assign=quantize=int8 group-size=64 asymmetric=true compute=f32" | FileCheck %s --check-prefix=INT8
+// RUN: llmc-opt %s --split-input-file "--llmc-wq-assign=quantize=keep group-size=64" --remarks-filter=refusal --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=KEPT
 // RUN: not llmc-opt %s --split-input-file --llmc-wq-assign=group-size=48 2>&1 | FileCheck %s --check-prefix=GROUP
 // RUN: not llmc-opt %s --split-input-file --llmc-wq-assign=quantize=int5 2>&1 | FileCheck %s --check-prefix=MODE
+
+// KEPT: remark: {{.*}}the weights are kept as the file has them: the group size or zero points asked for have no effect
 
 // Float weights: int4 by default, but the head and the embedding are i8; a wide model computes in int8.
 // GROUP: group-size: found 48, expected 16, 32, 64, 128 or 256

@@ -4,7 +4,7 @@
 
 !i4 = tensor<32x32x!wq.quant<<kind = i4, group = 32>>>
 
-// One quantised input for both projections; a float weight and the head keep f32 rows.
+// One quantised input for both projections; a float weight keeps f32 rows, the head has 16-bit rows.
 // CHECK-LABEL: func.func @step
 // CHECK:       %[[Q:.*]] = wq.quantize_rows %arg0
 // CHECK:       %[[A:.*]] = wq.linear %[[Q]], %arg1
@@ -12,7 +12,8 @@
 // CHECK:       %[[C:.*]] = llm.add %[[A]], %[[B]]
 // CHECK:       %[[D:.*]] = wq.linear %[[C]], %arg2
 // CHECK:       %[[E:.*]] = llm.add %[[D]], %[[D]]
-// CHECK:       wq.linear %[[E]], %arg1
+// CHECK:       %[[H:.*]] = wq.quantize_rows %[[E]] : {{.*}} -> tensor<?x32x!wq.rows<<kind = bf16, order = i4>, <kind = bf16, order = i4>>>
+// CHECK:       wq.linear %[[H]], %arg1
 module attributes {wq.compute = "int8"} {
   func.func @step(%x: tensor<?x32xf32>, %w: !i4, %f: tensor<32x32xf16>) -> tensor<?x32xf32> {
     %a = wq.linear %x, %w : tensor<?x32xf32>, !i4 -> tensor<?x32xf32>
