@@ -24,8 +24,13 @@ using namespace mlir;
 namespace llmc {
 namespace {
 
-/// Its refusals say that a compute mode could not be had.
-constexpr llvm::StringLiteral kRowFormatsPass = "llmc-choose-row-formats";
+/// Refusals that say that what the user asked for could not be had, by pass: the user's option, or nothing if all was
+/// left to us.
+std::string optionRefused(llvm::StringRef pass, const Options &options) {
+  if (pass == "llmc-choose-row-formats") return options.compute == "auto" ? "" : "--compute=" + options.compute;
+  if (pass == "llmc-wq-assign") return "--quantize=" + options.quantize;
+  return "";
+}
 
 /// Collects diagnostics, so that an error of a pass reaches the caller with its place and reason.
 class DiagnosticText {
@@ -92,7 +97,7 @@ void prepareTexts(Compilation &c, const std::string &path, const Progress &progr
 llvm::Error writeWeights(Compilation &c, const std::string &path, const llmc_artifact &note, const Progress &progress) {
   int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return llvm::createStringError(path + ": cannot be opened for writing");
-  FileSink sink(fd, note.weights.offset);
+  FileSink sink(fd, note.weights.offset, note.weights.size);
   llvm::Error error =
       runWeightProgram(*c.model.module, c.model.files, sink, {compileThreads(c.options), progress.weights});
   close(fd);
@@ -135,8 +140,8 @@ llvm::Expected<Compilation> compileModel(const std::string &path, const Options 
   if (!variants) return diagnostics.explain(variants.takeError(), path);
   c.variants = std::move(*variants);
   for (const auto &[refusal, count] : refusals.counts())
-    if (options.compute != "auto" && refusal.first == kRowFormatsPass)
-      progress.warning(path + ": --compute=" + options.compute + ": " + refusal.second);
+    if (std::string option = optionRefused(refusal.first, options); !option.empty())
+      progress.warning(path + ": " + option + ": " + refusal.second);
   prepareTexts(c, path, progress);
   c.texts.metadata = metadataJson(c);
   c.texts.report = reportJson(c, refusals);

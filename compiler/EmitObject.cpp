@@ -160,8 +160,8 @@ llvm::Expected<std::unique_ptr<llvm::Module>> buildVariant(const Variant &varian
   llvm::Module &m = **made;
   m.setTargetTriple(machine.getTargetTriple());
   m.setDataLayout(machine.createDataLayout());
-  for (llvm::StringRef name :
-       {step.getSymName(), llvm::StringRef("llmc_step_barrier"), llvm::StringRef("llmc_step_panels")})
+  for (llvm::StringRef name : {step.getSymName(), llvm::StringRef("llmc_step_barrier"),
+                               llvm::StringRef("llmc_step_panels"), llvm::StringRef("llmc_step_experts")})
     if (llvm::Function *function = m.getFunction(name)) function->setVisibility(llvm::GlobalValue::HiddenVisibility);
   if (llvm::Error error = addKernels(*variant.module, variant.target, suffix, m)) return std::move(error);
   for (llvm::Function &function : m)
@@ -178,6 +178,13 @@ llvm::Expected<std::unique_ptr<llvm::Module>> buildLlvmModule(ModuleOp model, ll
   if (!machine) return machine.takeError();
   std::unique_ptr<llvm::Module> whole;
   for (const Variant &variant : variants) {
+    // Sequences and the sizes of a context are the model's, whatever code runs.
+    for (llvm::StringRef name : {kPageBytes, kKvBits})
+      if (int64_t found = number(*variant.module, name), expected = number(*variants.front().module, name);
+          found != expected)
+        return llvm::createStringError(variant.target.name + ": found " + name.str() + " " + std::to_string(found) +
+                                       ", expected " + std::to_string(expected) + " as for " +
+                                       variants.front().target.name);
     std::string suffix = whole ? "_" + variant.target.name : "";
     std::replace(suffix.begin(), suffix.end(), '-', '_');
     auto made = buildVariant(variant, suffix, **machine, context);

@@ -45,7 +45,8 @@ Json describe(const Variant &variant) {
           {"arena_row_bytes", number(module, kArenaRowBytes)},
           {"logit_arena_row_bytes", number(module, kLogitArenaRowBytes)},
           {"private_bytes", number(module, kPrivateBytes)},
-          {"matmul_calls", number(module, kMatmulCalls)}};
+          {"matmul_calls", number(module, kMatmulCalls)},
+          {"partial_bytes", number(module, kPartialBytes)}};
 }
 
 /// Why each other row of the family's table is not what runs, reason by reason: what it refuses, or its cost.
@@ -121,6 +122,9 @@ Json callsOf(const Variant &variant) {
                     {"k", call.k},
                     {"weight_bytes", call.weightBytes},
                     {"weight_row_bytes", call.weightRowBytes},
+                    {"experts", call.experts},
+                    {"chosen", call.chosen},
+                    {"few_symbols", call.fewSymbols},
                     {"row_bytes_in", call.rowBytesIn},
                     {"row_bytes_out", call.rowBytesOut},
                     {"row_operations", call.rowOperations},

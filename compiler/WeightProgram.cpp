@@ -207,7 +207,8 @@ llvm::Error runWeightProgram(mlir::ModuleOp module, llvm::ArrayRef<std::string> 
   if (!files) return files.takeError();
   auto stores = makeStores(module, files->files());
   if (!stores) return stores.takeError();
-  return Runner(std::move(*stores), *files, sink, options).run();
+  if (llvm::Error error = Runner(std::move(*stores), *files, sink, options).run()) return error;
+  return sink.finish();
 }
 
 } // namespace llmc

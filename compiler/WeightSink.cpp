@@ -3,10 +3,8 @@
 #include "llvm/Support/xxhash.h"
 #include <atomic>
 #include <cstring>
-#include <mutex>
 #include <thread>
 #include <unistd.h>
-#include <vector>
 
 namespace llmc {
 
@@ -16,14 +14,66 @@ static llvm::Error systemError(const char *what) {
   return llvm::createStringError(std::string(what) + ": " + strerror(errno));
 }
 
-llvm::Error FileSink::write(uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
-  for (offset += base; !bytes.empty();) {
-    ssize_t written = pwrite(fd, bytes.data(), bytes.size(), off_t(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return systemError("write of weights");
-    bytes = bytes.drop_front(written);
-    offset += written;
+static constexpr uint64_t kBlock = uint64_t(2) << 20; // a huge page
+/// Weights come nearly in order, so that the oldest of these lacks nothing but padding, which nobody writes.
+static constexpr size_t kMostBlocks = 16;
+
+FileSink::FileSink(int fd, uint64_t base, uint64_t size)
+    : fd(fd), base(base), written(base % kBlock == 0 ? size / kBlock : 0) {}
+
+llvm::Error FileSink::writeAll(uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
+  for (uint64_t position = base + offset; !bytes.empty();) {
+    ssize_t count = pwrite(fd, bytes.data(), bytes.size(), off_t(position));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return systemError("write of weights");
+    bytes = bytes.drop_front(count);
+    position += count;
   }
+  return llvm::Error::success();
+}
+
+/// Bytes of one block.
+llvm::Error FileSink::writePart(uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
+  uint64_t number = offset / kBlock;
+  std::unique_lock lock(mutex);
+  if (number >= written.size() || written[number]) {
+    lock.unlock();
+    return writeAll(offset, bytes);
+  }
+  Block &block = blocks[number];
+  block.bytes.resize(kBlock);
+  memcpy(block.bytes.data() + offset % kBlock, bytes.data(), bytes.size());
+  block.filled += bytes.size();
+  if (block.filled == kBlock) {
+    Block full = std::move(block);
+    blocks.erase(number);
+    written[number] = true;
+    lock.unlock();
+    return writeAll(number * kBlock, full.bytes);
+  }
+  if (blocks.size() <= kMostBlocks) return llvm::Error::success();
+  // With the lock: what still comes for this block must come later.
+  auto oldest = blocks.begin();
+  written[oldest->first] = true;
+  llvm::Error error = writeAll(oldest->first * kBlock, oldest->second.bytes);
+  blocks.erase(oldest);
+  return error;
+}
+
+llvm::Error FileSink::write(uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
+  while (!bytes.empty()) {
+    uint64_t count = std::min<uint64_t>(bytes.size(), kBlock - offset % kBlock);
+    if (llvm::Error error = writePart(offset, bytes.take_front(count))) return error;
+    bytes = bytes.drop_front(count);
+    offset += count;
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error FileSink::finish() {
+  for (const auto &[number, block] : blocks)
+    if (llvm::Error error = writeAll(number * kBlock, block.bytes)) return error;
+  blocks.clear();
   return llvm::Error::success();
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int llmc_abi_version(void) { return LLMC_ABI_VERSION; }
@@ -52,6 +53,20 @@ void *llmcMap(uint64_t bytes, bool huge) {
 
 void llmcUnmap(void *memory, uint64_t bytes, bool huge) {
   if (memory) munmap(memory, llmcMapSize(bytes, huge));
+}
+
+enum { kMpolInterleave = 3 }; /* mbind(2): by system call, without libnuma */
+
+static bool severalNodes(uint64_t nodeMask) { return nodeMask & (nodeMask - 1); }
+
+bool llmcInterleave(void *memory, uint64_t bytes, uint64_t nodeMask) {
+  unsigned long mask[2] = {nodeMask, 0}; /* the kernel reads one bit less than it is told */
+  return !severalNodes(nodeMask) || !syscall(SYS_mbind, memory, bytes, kMpolInterleave, mask, kMaxNodes + 1, 0);
+}
+
+bool llmcInterleaveThread(uint64_t nodeMask) {
+  unsigned long mask[2] = {nodeMask, 0};
+  return !severalNodes(nodeMask) || !syscall(SYS_set_mempolicy, kMpolInterleave, mask, kMaxNodes + 1);
 }
 
 bool llmcPopulate(void *memory, uint64_t bytes) {

@@ -21,31 +21,30 @@ static int64_t pagesFor(int64_t positions, int64_t sequences, int64_t pagesPerSe
   return smaller(worst, sequences * pagesPerSequence);
 }
 
-static int fillLimits(const llmc_model *model, const llmc_context_options *options, struct llmcLimits *out,
+static int fillLimits(const struct llmcSizes *sizes, const llmc_context_options *options, struct llmcLimits *out,
                       llmc_error *error) {
   static const llmc_context_options defaults;
   const int64_t most = INT32_MAX / 64; /* ids, rows and positions are i32 */
   const llmc_context_options *o = options ? options : &defaults;
-  int64_t maxContext = llmc_model_constants.max_context;
+  int64_t maxContext = sizes->constants->max_context;
   struct llmcLimits l = {
-      .rows = o->max_batch_rows ? o->max_batch_rows : 512,
       .positions = o->max_positions ? o->max_positions : smaller(4096, maxContext),
       .sequences = o->max_sequences ? o->max_sequences : 1,
-      .threads = o->threads,
-      .variant = model->variant,
+      .variant = sizes->variant,
   };
+  l.rows = o->max_batch_rows ? o->max_batch_rows : smaller(512, l.positions);
   l.logitRows = o->max_logit_rows ? o->max_logit_rows : smaller(l.sequences, l.rows);
-  if (!l.threads) {
-    int32_t cpu;
-    l.threads = llmcDefaultThreads(llmcAllowedCpus("", &cpu, 1), llmcCpuQuota(""));
-  }
   int status = checkRange("max_batch_rows", l.rows, 1, most, error);
   if (!status) status = checkRange("max_logit_rows", l.logitRows, 1, l.rows, error);
   if (!status) status = checkRange("max_positions", l.positions, 1, INT32_MAX, error);
   if (!status) status = checkRange("max_sequences", l.sequences, 1, 1 << 20, error);
-  if (!status) status = checkRange("threads", l.threads, 1, kMaxThreads, error);
+  if (!status) status = checkRange("threads", o->threads ? o->threads : 1, 1, kMaxThreads, error);
   if (!status && o->pin > 2) status = checkRange("pin", o->pin, 0, 2, error);
   if (status) return status;
+  struct llmcMachine machine;
+  llmcReadMachine("", NULL, &machine);
+  llmcPlanThreads(&machine, o->threads, o->pin, &l.plan);
+  l.threads = l.plan.threads;
   l.pagesPerSequence = roundUpDivide(smaller(maxContext, l.positions), LLMC_PAGE_POSITIONS);
   l.pages = pagesFor(l.positions, l.sequences, l.pagesPerSequence);
   *out = l;
@@ -83,6 +82,7 @@ static void takeArrays(struct llmc_context *c, const struct llmcLimits *l, struc
   c->kv.tables = take(p, l->sequences, sizeof(int32_t *));
   int32_t *table = take(p, l->sequences * l->pagesPerSequence, sizeof(int32_t));
   for (int64_t s = 0; table && s < l->sequences; ++s) c->kv.tables[s] = table + s * l->pagesPerSequence;
+  c->best.lists = take(p, l->threads * l->logitRows * LLMC_MOST_BEST, sizeof(llmc_candidate));
   c->claims = take(p, l->variant->matmul_calls, kLine);
   c->kv.freePages = take(p, l->pages, sizeof(int32_t));
   c->kv.references = take(p, l->pages, sizeof(int32_t));
@@ -116,12 +116,12 @@ static int product(const char *name, int64_t count, int64_t size, int64_t more, 
                   name, count, size);
 }
 
-static int planMemory(const llmc_model *model, const llmc_context_options *options, struct llmcLimits *limits,
-                      llmc_memory_plan *plan, llmc_error *error) {
-  const struct llmc_model_constants *c = &llmc_model_constants;
+int llmcPlanSizes(const struct llmcSizes *sizes, const llmc_context_options *options, struct llmcLimits *limits,
+                  llmc_memory_plan *plan, llmc_error *error) {
+  const struct llmc_model_constants *c = sizes->constants;
+  const struct llmc_variant *v = sizes->variant;
   llmc_memory_plan p = {.weights = c->weight_bytes};
-  int status = fillLimits(model, options, limits, error);
-  const struct llmc_variant *v = model->variant;
+  int status = fillLimits(sizes, options, limits, error);
   if (!status)
     status = product("arena", limits->rows, v->arena_row_bytes,
                      limits->threads * v->private_bytes + partialBytes(limits), &p.arena, error);
@@ -136,10 +136,15 @@ static int planMemory(const llmc_model *model, const llmc_context_options *optio
   return LLMC_OK;
 }
 
+static struct llmcSizes sizesOf(const llmc_model *model) {
+  return (struct llmcSizes){&llmc_model_constants, model->variant};
+}
+
 int llmc_plan(const llmc_model *model, const llmc_context_options *options, llmc_memory_plan *plan, llmc_error *error) {
-  struct llmcLimits limits;
   if (!model || !plan) return llmcFail(error, LLMC_ERROR_ARGUMENT, "%s: found null", model ? "plan" : "model");
-  return planMemory(model, options, &limits, plan, error);
+  struct llmcLimits limits;
+  struct llmcSizes sizes = sizesOf(model);
+  return llmcPlanSizes(&sizes, options, &limits, plan, error);
 }
 
 /* ---- context ---- */
@@ -180,8 +185,12 @@ static int mapArenas(llmc_context *c, bool populate, llmc_error *error) {
     char **memory;
     int64_t bytes;
   } parts[] = {{&c->arena, c->plan.arena}, {&c->logitArena, c->plan.logit_arena}, {&c->kv.pages, c->plan.kv_cache}};
+  c->interleaved = c->limits.plan.nodes > 1;
   for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) {
     *parts[i].memory = llmcMap((uint64_t)parts[i].bytes, true);
+    /* Any thread may write or read any part of them. */
+    if (*parts[i].memory)
+      c->interleaved &= llmcInterleave(*parts[i].memory, (uint64_t)parts[i].bytes, c->limits.plan.nodeMask);
     if (!*parts[i].memory || (populate && !llmcPopulate(*parts[i].memory, (uint64_t)parts[i].bytes)))
       return llmcFail(error, LLMC_ERROR_NO_MEMORY,
                       "context: found no memory for %" PRId64 " bytes of %" PRId64 " planned", parts[i].bytes,
@@ -195,7 +204,8 @@ int llmc_context_create(llmc_context **out, llmc_model *model, const llmc_contex
   llmc_memory_plan plan;
   if (!out || !model) return llmcFail(error, LLMC_ERROR_ARGUMENT, "%s: found null", out ? "model" : "context");
   *out = NULL;
-  int status = planMemory(model, options, &limits, &plan, error);
+  struct llmcSizes sizes = sizesOf(model);
+  int status = llmcPlanSizes(&sizes, options, &limits, &plan, error);
   if (status) return status;
   char *memory = llmcMap((uint64_t)plan.other, false);
   if (!memory)
@@ -210,7 +220,7 @@ int llmc_context_create(llmc_context **out, llmc_model *model, const llmc_contex
   fillKv(c);
   status = mapArenas(c, options && options->populate, error);
   if (!status) fillBatch(c);
-  if (!status) status = llmcTeamStart(&c->team, memory, limits.threads, options ? options->pin : 0, error);
+  if (!status) status = llmcTeamStart(&c->team, memory, &limits.plan, error);
   if (status)
     llmc_context_free(c);
   else

@@ -105,9 +105,20 @@ static char *mapAligned(int fd, uint64_t size) {
   return data;
 }
 
+/* Where threads of several NUMA nodes will read the weights, pages that are not in memory yet come from all of them in
+ * turn. Where the others are was decided by whoever read the file first. */
+static void interleaveReader(void) {
+  struct llmcMachine machine;
+  struct llmcThreadPlan plan;
+  llmcReadMachine("", NULL, &machine);
+  llmcPlanThreads(&machine, 0, 0, &plan);
+  llmcInterleaveThread(plan.nodeMask);
+}
+
 /* Brings the weights into memory and into the page tables, so that the first step takes no faults for them. */
 static void *readAhead(void *argument) {
   struct llmcFile *file = argument;
+  interleaveReader();
   const struct llmc_blob *w = &llmc_artifact.weights;
   const uint64_t slice = 32 << 20; /* bytes between two looks at `stop` */
   for (uint64_t at = 0; at < w->size && !__atomic_load_n(&file->stop, __ATOMIC_RELAXED); at += slice) {
@@ -121,8 +132,13 @@ static void *readAhead(void *argument) {
 static void prefetch(struct llmcFile *file, uint32_t how) {
   const struct llmc_blob *w = &llmc_artifact.weights;
   if (!w->size || how == LLMC_PREFETCH_NONE) return;
-  if (how == LLMC_PREFETCH_MAP && !madvise(file->data + w->offset, w->size, MADV_POPULATE_READ)) return;
   file->hasReader = !llmcStartThread(&file->reader, NULL, readAhead, file);
+  if (how != LLMC_PREFETCH_MAP) return;
+  if (file->hasReader)
+    pthread_join(file->reader, NULL);
+  else
+    madvise(file->data + w->offset, w->size, MADV_POPULATE_READ);
+  file->hasReader = false;
 }
 
 int llmcFileOpen(struct llmcFile **out, uint32_t how, llmc_error *error) {

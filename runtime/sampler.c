@@ -11,20 +11,15 @@
 
 enum { kBins = 256, kBinsPerUnit = 8 }; /* bins of 1/8 of a logit after temperature; the last takes all below -31.9 */
 
-struct Candidate {
-  float logit;
-  int32_t id;
-};
-
 struct llmc_sampler {
   llmc_sampler_options options;
   int64_t vocab;
   uint64_t state[4];
   int64_t binCount[kBins];
   double binMass[kBins];
-  struct Candidate *heap; /* [vocab] of the border bin */
-  float *mass;            /* [vocab] exp((logit - highest) / temperature), 0 if it cannot be chosen */
-  uint8_t *bin;           /* [vocab] */
+  llmc_candidate *heap; /* [vocab] of the border bin */
+  float *mass;          /* [vocab] exp((logit - highest) / temperature), 0 if it cannot be chosen */
+  uint8_t *bin;         /* [vocab] */
 };
 
 /* ---- random numbers: xoshiro256**, seeded by splitmix64 (Blackman and Vigna, prng.di.unimi.it) ---- */
@@ -73,16 +68,11 @@ static inline float exponential(float x) {
 
 /* ---- the most likely tokens ---- */
 
-/* The order: the most likely first, the lowest id on ties. */
-static bool before(struct Candidate a, struct Candidate b) {
-  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-}
-
-static void siftDown(struct Candidate *heap, int64_t size, int64_t at) {
-  struct Candidate moved = heap[at];
+static void siftDown(llmc_candidate *heap, int64_t size, int64_t at) {
+  llmc_candidate moved = heap[at];
   for (int64_t child; (child = 2 * at + 1) < size; at = child) {
-    if (child + 1 < size && before(heap[child + 1], heap[child])) ++child;
-    if (!before(heap[child], moved)) break;
+    if (child + 1 < size && llmcBefore(heap[child + 1], heap[child])) ++child;
+    if (!llmcBefore(heap[child], moved)) break;
     heap[at] = heap[child];
   }
   heap[at] = moved;
@@ -110,7 +100,7 @@ static void fillBins(llmc_sampler *s, const float *logits, float highest) {
 static int64_t collectBin(llmc_sampler *s, const float *logits, int bin) {
   int64_t size = 0;
   for (int64_t i = 0; i < s->vocab; ++i)
-    if (s->bin[i] == bin && logits[i] > -INFINITY) s->heap[size++] = (struct Candidate){logits[i], (int32_t)i};
+    if (s->bin[i] == bin && logits[i] > -INFINITY) s->heap[size++] = (llmc_candidate){logits[i], (int32_t)i};
   for (int64_t i = size / 2; i-- > 0;) siftDown(s->heap, size, i);
   return size;
 }
@@ -125,16 +115,16 @@ static double keepFirst(llmc_sampler *s, const float *logits, int64_t count, dou
     total += s->binMass[border++];
   }
   if (border == kBins) return total;
-  struct Candidate last = {INFINITY, -1}; /* kept from the border bin: what is not after it */
+  llmc_candidate last = {INFINITY, -1}; /* kept from the border bin: what is not after it */
   for (int64_t size = collectBin(s, logits, border); size > 0 && count > 0 && total < enough; --count) {
     last = s->heap[0];
-    total += (double)s->mass[last.id];
+    total += (double)s->mass[last.token];
     s->heap[0] = s->heap[--size];
     siftDown(s->heap, size, 0);
   }
   for (int64_t i = 0; i < s->vocab; ++i) {
-    struct Candidate c = {logits[i], (int32_t)i};
-    if (s->bin[i] > border || (s->bin[i] == border && before(last, c))) s->mass[i] = 0;
+    llmc_candidate c = {logits[i], (int32_t)i};
+    if (s->bin[i] > border || (s->bin[i] == border && llmcBefore(last, c))) s->mass[i] = 0;
   }
   return total;
 }
@@ -159,12 +149,44 @@ static int32_t draw(llmc_sampler *s, double total) {
   return (int32_t)last;
 }
 
+int64_t llmc_sampler_best(const llmc_sampler *s) {
+  if (s->options.temperature == 0) return 1;
+  return s->options.top_k <= LLMC_MOST_BEST ? s->options.top_k : 0;
+}
+
+int32_t llmc_sample_best(llmc_sampler *s, const llmc_candidate *best, int64_t count) {
+  int64_t needed = llmc_sampler_best(s);
+  if (count < 1 || !needed) return -1;
+  if (s->options.temperature == 0 || best[0].logit == INFINITY) return best[0].token;
+  if (count > needed) count = needed;
+  double total = 0, kept = 0, p = (double)s->options.top_p;
+  for (int64_t i = 0; i < count; ++i)
+    total += (double)(s->mass[i] = exponential((best[i].logit - best[0].logit) / s->options.temperature));
+  int64_t last = 0;
+  while (last < count && (p == 1 || kept < p * total)) kept += (double)s->mass[last++];
+  double left = (double)(nextRandom(s->state) >> 11) * 0x1p-53 * kept;
+  int64_t drawn = 0;
+  while (drawn < last - 1 && (left -= (double)s->mass[drawn]) >= 0) ++drawn;
+  return best[drawn].token;
+}
+
+static int32_t sampleListed(llmc_sampler *s, const float *logits) {
+  llmc_candidate list[LLMC_MOST_BEST];
+  struct llmcBest best = {.count = llmc_sampler_best(s), .rows = 1, .vocab = s->vocab, .lists = list};
+  llmcBestClear(&best, 1);
+  llmcBestScan(&best, 0, 0, logits, 0, s->vocab);
+  int64_t count;
+  llmcBestRow(&best, 0, &count);
+  return llmc_sample_best(s, list, count);
+}
+
 int32_t llmc_sample(llmc_sampler *s, const float *logits) {
   int32_t best = -1;
   float highest = -INFINITY;
   for (int64_t i = 0; i < s->vocab; ++i)
     if (logits[i] > highest) highest = logits[i], best = (int32_t)i;
   if (best < 0 || s->options.temperature == 0 || highest == INFINITY) return best;
+  if (llmc_sampler_best(s)) return sampleListed(s, logits);
   weigh(s, logits, highest);
   double total = sumMass(s), p = (double)s->options.top_p;
   if (s->options.top_k || p < 1) fillBins(s, logits, highest);
@@ -198,7 +220,7 @@ int llmc_sampler_create(llmc_sampler **out, int64_t vocab, const llmc_sampler_op
   if (!s) return llmcFail(error, LLMC_ERROR_NO_MEMORY, "sampler: found no memory for vocab %" PRId64, vocab);
   s->options = o;
   s->vocab = vocab;
-  s->heap = (struct Candidate *)(s + 1);
+  s->heap = (llmc_candidate *)(s + 1);
   s->mass = (float *)(s->heap + vocab);
   s->bin = (uint8_t *)(s->mass + vocab);
   seedRandom(s->state, o.seed);

@@ -22,6 +22,8 @@ static int checkInput(const llmc_context *c, const llmc_step_input *input, llmc_
   if (input->n < 1 || input->n > c->limits.rows)
     return llmcFail(error, LLMC_ERROR_ARGUMENT, "n: found %" PRId64 ", expected 1..%" PRId64 " (max_batch_rows)",
                     input->n, c->limits.rows);
+  if (input->best < 0 || input->best > LLMC_MOST_BEST)
+    return llmcFail(error, LLMC_ERROR_ARGUMENT, "best: found %" PRId64 ", expected 0..%d", input->best, LLMC_MOST_BEST);
   for (int64_t i = 0; i < input->n; ++i) {
     int status = checkToken(c, input, i, error);
     if (status) return status;
@@ -89,6 +91,29 @@ static void placeLogits(llmc_context *c, int64_t n) {
 
 /* ---- step ---- */
 
+static const float *logitsOf(const llmc_context *c, int64_t row) {
+  const struct llmc_variant *k = c->limits.variant;
+  return (const float *)(c->batch.logit_arena + k->logits_offset * c->batch.logit_capacity + row * k->logits_stride);
+}
+
+static void startBest(llmc_context *c, int64_t count) {
+  c->best.count = count;
+  c->best.rows = c->batch.logit_count;
+  c->best.vocab = llmc_model_constants.vocab;
+  c->batch.best = count && c->best.rows ? &c->best : NULL;
+  if (c->batch.best) llmcBestClear(&c->best, c->limits.threads);
+}
+
+/* A head whose logits are changed after it (a softcap) has listed nothing: they are looked through here. */
+static void finishBest(llmc_context *c) {
+  if (!c->batch.best) return;
+  llmcBestMerge(&c->best, c->limits.threads);
+  for (int64_t row = 0, listed; row < c->best.rows; ++row) {
+    llmcBestRow(&c->best, row, &listed);
+    if (!listed) llmcBestScan(&c->best, 0, row, logitsOf(c, row), 0, c->best.vocab);
+  }
+}
+
 int llmc_step(llmc_context *c, const llmc_step_input *input, llmc_error *error) {
   int status = checkInput(c, input, error);
   if (status) return status;
@@ -106,15 +131,21 @@ int llmc_step(llmc_context *c, const llmc_step_input *input, llmc_error *error) 
   c->batch.mode = llmcStepMode(input->n, c->limits.threads);
   c->batch.logit_mode = c->batch.logit_count <= LLMC_FEW_ROWS ? LLMC_MODE_FEW : LLMC_MODE_TILES;
   memset(c->claims, 0, (size_t)c->limits.variant->matmul_calls * kLine);
+  startBest(c, input->best);
   llmcTeamRun(c->team, c->model->variant->step, &c->batch);
+  finishBest(c);
   return LLMC_OK;
 }
 
 int64_t llmc_logit_count(const llmc_context *c) { return c->batch.logit_count; }
 
 float *llmc_logits(const llmc_context *c, int64_t i) {
-  const struct llmc_variant *k = c->limits.variant;
-  if (i < 0 || i >= c->batch.logit_count) return NULL;
-  char *logits = c->batch.logit_arena + k->logits_offset * c->batch.logit_capacity;
-  return (float *)(logits + c->logitOrder[i] * k->logits_stride);
+  if (i < 0 || i >= c->batch.logit_count || c->batch.best) return NULL;
+  return (float *)logitsOf(c, c->logitOrder[i]);
+}
+
+const llmc_candidate *llmc_best(const llmc_context *c, int64_t i, int64_t *count) {
+  if (count) *count = 0;
+  if (i < 0 || i >= c->batch.logit_count || !c->batch.best) return NULL;
+  return llmcBestRow(&c->best, c->logitOrder[i], count);
 }

@@ -16,8 +16,7 @@
 #include <unistd.h>
 
 enum {
-  kStackBytes = 4 << 20, /* address space; only what kernels touch becomes memory */
-  kMaxCpus = 8192,
+  kStackBytes = 4 << 20,     /* address space; only what kernels touch becomes memory */
   kSpinNanoseconds = 20000,  /* inside a step, before giving up the CPU: longer than the gap between threads of a step
                                 that all have a CPU, short against a scheduler tick when they have not */
   kIdleNanoseconds = 100000, /* between steps, before sleeping: about the time to sample a token */
@@ -45,8 +44,8 @@ struct llmcTeam {
   int64_t threads, started;
   uint32_t idleSpins;
   bool pinned;
-  int32_t firstCpu; /* the caller's, if pinned */
-  unsigned char workerCpus[kMaxCpus / 8];
+  int32_t firstCpu;                       /* the caller's, if pinned */
+  unsigned char callerCpus[kMaxCpus / 8]; /* where it may stay, if pinned */
   struct Member members[];
 };
 
@@ -161,17 +160,15 @@ static void startStep(struct llmcTeam *team) {
 
 /* ---- CPUs: by system call, as libc's functions exist in two versions with different arguments ---- */
 
-static void setBit(unsigned char *mask, int32_t cpu) { mask[cpu / 8] |= (unsigned char)(1 << cpu % 8); }
-
 static void pinTo(pid_t thread, int32_t cpu) {
   unsigned char mask[kMaxCpus / 8] __attribute__((aligned(8))) = {0};
-  setBit(mask, cpu);
+  llmcSetCpu(mask, cpu);
   syscall(SYS_sched_setaffinity, thread, sizeof mask, mask); /* best effort: a failure costs time only */
 }
 
-static bool onWorkerCpu(const struct llmcTeam *team) {
+static bool callerMisplaced(const struct llmcTeam *team) {
   int cpu = team->pinned ? sched_getcpu() : -1;
-  return cpu >= 0 && cpu < kMaxCpus && (team->workerCpus[cpu / 8] >> (cpu % 8) & 1);
+  return cpu >= 0 && cpu < kMaxCpus && !llmcHasCpu(team->callerCpus, cpu);
 }
 
 /* ---- the team ---- */
@@ -179,8 +176,8 @@ static bool onWorkerCpu(const struct llmcTeam *team) {
 void llmcTeamRun(struct llmcTeam *team, llmc_step_fn step, struct llmc_batch *batch) {
   unsigned char mask[kMaxCpus / 8] __attribute__((aligned(8)));
   uint64_t floatMode = enterFloatMode();
-  /* The caller's affinity is its own, but a caller that sits on a worker's CPU would stop that worker. */
-  bool moved = onWorkerCpu(team) && syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) > 0;
+  /* The caller's affinity is its own, but one that sits on a worker's core or on a slow one would hold up all. */
+  bool moved = callerMisplaced(team) && syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) > 0;
   if (moved) pinTo(0, team->firstCpu);
   batch->barrier = &team->barrier;
   team->step = step;
@@ -228,22 +225,24 @@ static int startWorker(struct llmcTeam *team, int64_t index) {
   return result;
 }
 
-static void placeWorkers(struct llmcTeam *team, const int32_t *cpus, int allowed, uint32_t pin) {
-  /* With fewer threads than CPUs, pinning would put every process of this kind on the same first CPUs. */
-  team->pinned = allowed > 1 && team->threads > 1 && (pin == 1 || (pin == 0 && team->threads == allowed));
-  team->firstCpu = cpus[0];
-  for (int64_t i = 1; team->pinned && i < team->threads; ++i)
-    if (cpus[i % allowed] != cpus[0]) setBit(team->workerCpus, cpus[i % allowed]);
+/* Where the caller, thread 0, may stay: on the core of the first CPU, unless that is a worker's. */
+static void placeCaller(struct llmcTeam *team, const struct llmcThreadPlan *plan) {
+  for (int32_t i = 0; i < plan->count; ++i)
+    if (plan->core[i] == plan->core[0]) llmcSetCpu(team->callerCpus, plan->cpus[i]);
+  for (int64_t i = 1; i < team->threads; ++i) {
+    int32_t cpu = plan->cpus[i % plan->count];
+    if (cpu != team->firstCpu) team->callerCpus[cpu / 8] &= (unsigned char)~(1 << cpu % 8);
+  }
 }
 
 /* A new thread has the mask of its creator: so that no thread ever runs on another's CPU, the creator takes the mask
  * before it makes the thread. */
-static int startAll(struct llmcTeam *team, const int32_t *cpus, int allowed) {
+static int startAll(struct llmcTeam *team, const struct llmcThreadPlan *plan) {
   unsigned char mask[kMaxCpus / 8] __attribute__((aligned(8)));
   bool pinned = team->pinned && syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) > 0;
   int result = 0;
   for (int64_t i = 1; i < team->threads && !result; ++i) {
-    if (pinned) pinTo(0, cpus[i % allowed]);
+    if (pinned) pinTo(0, plan->cpus[i % plan->count]);
     result = startWorker(team, i);
     if (!result) team->started = i;
   }
@@ -251,23 +250,22 @@ static int startAll(struct llmcTeam *team, const int32_t *cpus, int allowed) {
   return result;
 }
 
-int llmcTeamStart(struct llmcTeam **out, void *memory, int64_t threads, uint32_t pin, llmc_error *error) {
+int llmcTeamStart(struct llmcTeam **out, void *memory, const struct llmcThreadPlan *plan, llmc_error *error) {
   struct llmcTeam *team = memory;
-  int32_t cpus[kMaxThreads];
-  int allowed = llmcAllowedCpus("", cpus, kMaxThreads);
-  if (allowed > kMaxThreads) allowed = kMaxThreads;
-  team->threads = threads;
-  bool crowded = threads > allowed; /* then waiting for another thread only keeps it from running */
-  if (threads > 1 && !crowded) {
+  team->threads = plan->threads;
+  team->pinned = plan->pin;
+  team->firstCpu = plan->cpus[0];
+  bool crowded = plan->threads > plan->allowed; /* then waiting for another thread only keeps it from running */
+  if (plan->threads > 1 && !crowded) {
     team->barrier.spins = countSpins(kSpinNanoseconds);
     team->idleSpins = countSpins(kIdleNanoseconds);
   }
-  placeWorkers(team, cpus, allowed, pin);
-  int result = startAll(team, cpus, allowed);
+  if (team->pinned) placeCaller(team, plan);
+  int result = startAll(team, plan);
   if (result) {
     llmcTeamStop(team);
     return llmcFail(error, LLMC_ERROR_NO_MEMORY, "threads: error %d (%.100s) starting thread %d of %d", result,
-                    strerror(result), (int)team->started + 2, (int)threads);
+                    strerror(result), (int)team->started + 2, (int)plan->threads);
   }
   *out = team;
   return LLMC_OK;

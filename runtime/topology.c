@@ -1,4 +1,5 @@
-/* topology.c: how many CPUs are really ours: affinity mask, cores, cgroup quota. Text files of Linux, own parsing. */
+/* topology.c: what the system says of the CPUs that are ours: affinity mask, cores, kinds, NUMA nodes, cgroup quota.
+ * Text files of Linux, own parsing. What follows from it is threadplan.c. */
 #include "internal.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { kPath = 4096, kMaxCpus = 8192 };
+enum { kPath = 4096 };
 
 static FILE *openUnder(const char *root, const char *path) {
   char name[kPath];
@@ -24,43 +25,102 @@ static bool readLine(const char *root, const char *path, char *line, int size) {
   return read;
 }
 
-/* ---- CPUs ---- */
+/* ---- lists of CPUs: "0-3,8,10-11" ---- */
 
-/* CPUs of the same core that are in the mask and have a lower number. */
-static int lowerSiblings(const char *root, int cpu, const unsigned char *mask) {
-  char path[128], line[256];
-  snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-  if (!readLine(root, path, line, sizeof line)) return 0;
-  int lower = 0;
-  for (char *at = line; *at;) { /* "0-1,64-65" */
+typedef unsigned char Mask[kMaxCpus / 8];
+
+static void parseList(const char *text, Mask mask) {
+  for (const char *at = text; *at;) {
     char *end;
     long first = strtol(at, &end, 10), last = first;
-    if (end == at) break;
+    if (end == at || first < 0) return;
     if (*end == '-') last = strtol(end + 1, &end, 10);
-    for (long c = first < 0 ? 0 : first; c <= last && c < cpu; ++c) lower += mask[c / 8] >> (c % 8) & 1;
+    for (long cpu = first; cpu <= last && cpu < kMaxCpus; ++cpu) llmcSetCpu(mask, (int32_t)cpu);
     at = *end == ',' ? end + 1 : end;
   }
-  return lower;
 }
 
-int llmcAllowedCpus(const char *root, int32_t *cpus, int capacity) {
-  unsigned char mask[kMaxCpus / 8] __attribute__((aligned(8))) = {0};
-  int32_t order[kMaxCpus];
-  uint8_t rank[kMaxCpus];
-  int count = 0, written = 0, lastRank = 0;
-  /* The system call and not libc's function: that one has two versions with different arguments. */
-  if (syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) <= 0) mask[0] = 1;
-  for (int cpu = 0; cpu < kMaxCpus; ++cpu) {
-    if (!(mask[cpu / 8] >> (cpu % 8) & 1)) continue;
-    int lower = capacity > 1 ? lowerSiblings(root, cpu, mask) : 0;
-    rank[count] = (uint8_t)(lower < 255 ? lower : 255);
-    if (rank[count] > lastRank) lastRank = rank[count];
-    order[count++] = cpu;
+/* False, and an empty mask, if there is no such file. */
+static bool readList(const char *root, const char *path, Mask mask) {
+  char line[kPath];
+  memset(mask, 0, sizeof(Mask));
+  bool found = readLine(root, path, line, sizeof line);
+  if (found) parseList(line, mask);
+  return found;
+}
+
+/* ---- CPUs ---- */
+
+/* The number in a file of a CPU's folder, or 0. */
+static int64_t readCpuNumber(const char *root, int32_t cpu, const char *file) {
+  char path[128], line[64];
+  snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/%s", cpu, file);
+  return readLine(root, path, line, sizeof line) ? strtoll(line, NULL, 10) : 0;
+}
+
+/* The lowest CPU of the same core, allowed or not. */
+static int32_t coreOf(const char *root, int32_t cpu) {
+  char path[128];
+  Mask siblings;
+  snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+  readList(root, path, siblings);
+  for (int32_t c = 0; c < cpu; ++c)
+    if (llmcHasCpu(siblings, c)) return c;
+  return cpu;
+}
+
+/* Speeds by `file`, if it tells CPUs apart. */
+static bool readSpeeds(const char *root, const char *file, struct llmcMachine *m) {
+  int64_t most = 0, least = INT64_MAX;
+  for (int32_t i = 0; i < m->count; ++i) {
+    int64_t value = readCpuNumber(root, m->cpus[i].cpu, file);
+    if (value <= 0 || value > INT32_MAX) return false;
+    if (value > most) most = value;
+    if (value < least) least = value;
+    m->cpus[i].speed = (int32_t)value;
   }
-  for (int r = 0; r <= lastRank; ++r)
-    for (int i = 0; i < count && written < capacity; ++i)
-      if (rank[i] == r) cpus[written++] = order[i];
-  return count;
+  for (int32_t i = 0; i < m->count; ++i) m->cpus[i].speed = 1 + (int32_t)((kFullSpeed - 1) * m->cpus[i].speed / most);
+  return least < most;
+}
+
+/* Kinds of cores, by the best source that tells them apart: the kernel's own measure, Intel's list of the small ones,
+ * the highest clock. */
+static void readKinds(const char *root, struct llmcMachine *m) {
+  Mask small;
+  bool listed = readList(root, "/sys/devices/cpu_atom/cpus", small);
+  if (readSpeeds(root, "cpu_capacity", m)) return;
+  if (!listed && readSpeeds(root, "cpufreq/cpuinfo_max_freq", m)) return;
+  for (int32_t i = 0; i < m->count; ++i)
+    m->cpus[i].speed = listed && llmcHasCpu(small, m->cpus[i].cpu) ? kFullSpeed / 2 : kFullSpeed;
+}
+
+static void readNodes(const char *root, struct llmcMachine *m) {
+  Mask nodes, cpus;
+  char path[128];
+  readList(root, "/sys/devices/system/node/online", nodes);
+  for (int32_t node = 0; node < kMaxNodes; ++node) {
+    if (!llmcHasCpu(nodes, node)) continue;
+    snprintf(path, sizeof path, "/sys/devices/system/node/node%d/cpulist", node);
+    readList(root, path, cpus);
+    for (int32_t i = 0; i < m->count; ++i)
+      if (llmcHasCpu(cpus, m->cpus[i].cpu)) m->cpus[i].node = node;
+  }
+}
+
+void llmcReadMachine(const char *root, const unsigned char *allowed, struct llmcMachine *m) {
+  Mask own = {0}, online;
+  /* The system call and not libc's function: that one has two versions with different arguments. */
+  if (!allowed && syscall(SYS_sched_getaffinity, 0, sizeof own, own) <= 0) own[0] = 1;
+  if (!allowed) allowed = own;
+  bool known = readList(root, "/sys/devices/system/cpu/online", online);
+  m->count = 0;
+  for (int32_t cpu = 0; cpu < kMaxCpus && m->count < kMaxThreads; ++cpu)
+    if (llmcHasCpu(allowed, cpu) && (!known || llmcHasCpu(online, cpu)))
+      m->cpus[m->count++] = (struct llmcCpu){.cpu = cpu, .core = coreOf(root, cpu)};
+  if (!m->count) m->cpus[m->count++] = (struct llmcCpu){.cpu = 0};
+  readKinds(root, m);
+  readNodes(root, m);
+  m->quota = llmcCpuQuota(root);
 }
 
 /* ---- quota ---- */
@@ -146,13 +206,4 @@ double llmcCpuQuota(const char *root) {
   }
   if (file) fclose(file);
   return lowest;
-}
-
-int llmcDefaultThreads(int allowedCpus, double quota) {
-  /* The nearest whole number: 3.9 CPUs carry 4 threads that are stopped for 2% of the time, but 1.2 CPUs do not carry
-   * two, which would wait for each other 40% of the time. */
-  int threads = allowedCpus;
-  if (quota > 0 && quota + 0.5 < threads) threads = (int)(quota + 0.5);
-  if (threads > kMaxThreads) threads = kMaxThreads;
-  return threads < 1 ? 1 : threads;
 }

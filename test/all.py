@@ -140,6 +140,7 @@ SUITES = {
     "parity": python_suite("e2e/parity.py"),
     "int8": python_suite("e2e/int8.py"),
     "artifact": python_suite("e2e/artifact.py"),
+    "memory": python_suite("e2e/memory.py"),
     "hostile": python_suite("e2e/hostile.py"),
     "smollm2": python_suite("e2e/smollm2.py"),
     "stories15m": python_suite("e2e/stories15m.py"),

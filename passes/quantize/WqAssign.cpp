@@ -1,6 +1,7 @@
 // Which scheme each weight gets. Rules now; the measured choice replaces `schemeFor` and nothing else.
 #include "dialects/llm/Llm.h"
 #include "passes/Passes.h"
+#include "passes/support/Rewrite.h"
 #include "passes/support/Schemes.h"
 
 namespace llmc {
@@ -18,9 +19,12 @@ namespace {
 /// so that a greedy answer differs; bf16 rows change it by 1e-4.
 constexpr int64_t kInt8Hidden = 1024;
 
+/// Of the option.
+constexpr int64_t kDefaultGroupSize = 32;
+
 /// What a weight is used for in @step.
 struct Use {
-  bool linear = false, embed = false, head = false;
+  bool linear = false, embed = false, head = false, router = false;
 };
 
 struct WqAssign : impl::WqAssignBase<WqAssign> {
@@ -35,6 +39,11 @@ struct WqAssign : impl::WqAssignBase<WqAssign> {
       bool encoded = llvm::any_of(uses, [](auto &entry) { return isEncoded(entry.first); });
       mode = encoded ? "keep" : "int4";
     }
+    if (mode == "keep" && (groupSize != kDefaultGroupSize || asymmetric))
+      reportRefusal(
+          getOperation().getLoc(), getArgument(),
+          "the weights are kept as the file has them: the group size or zero points asked for have no effect; "
+          "quantize=int4 or int8 makes new ones");
     bool integers = false;
     for (auto &[weight, use] : uses) {
       SchemeAttr scheme = schemeFor(weight, use, mode);
@@ -71,9 +80,11 @@ private:
       Use &use = uses[weight];
       for (Operation *user : get->getUsers()) {
         use.embed |= isa<llm::EmbedOp>(user);
+        use.linear |= isa<llm::MoeOp>(user);
         if (auto linear = dyn_cast<llm::LinearOp>(user)) {
           use.linear = true;
           use.head |= llvm::any_of(linear->getUsers(), [](Operation *u) { return isa<func::ReturnOp>(u); });
+          use.router |= llvm::any_of(linear->getUsers(), [](Operation *u) { return isa<llm::MoeOp>(u); });
         }
       }
     });
@@ -82,7 +93,8 @@ private:
 
   SchemeAttr schemeFor(llm::WeightOp weight, Use use, StringRef mode) {
     Type element = weight.getTensorType().getElementType();
-    if (mode == "keep")
+    // A router is small, and an error there chooses another expert.
+    if (mode == "keep" || use.router)
       return isEncoded(weight) ? wq::exactScheme(cast<wq::EncodedType>(element)) : wq::floatScheme(element);
     bool sensitive = use.head || use.embed;
     wq::Kind kind = mode == "int8" || sensitive ? wq::Kind::I8 : wq::Kind::I4;

@@ -4,7 +4,7 @@
  *   llmc_context_create(&context, model, &options, &error);   all memory and all threads of one user of the model
  *   llmc_sequence_create(context, &sequence, &error);
  *   llmc_step(context, &input, &error);              any mix of prompt chunks and single tokens, of any sequences
- *   token = llmc_sample(sampler, llmc_logits(context, 0));
+ *   token = llmc_sample(sampler, llmc_logits(context, 0));     or, cheaper, input.best and llmc_sample_best
  *
  * Status.    Functions that can fail return LLMC_OK (0) or an error code, and fill `error` if it is not null; a failed
  *            call changes nothing. Messages read "found X, expected Y".
@@ -29,7 +29,7 @@
 extern "C" {
 #endif
 
-#define LLMC_ABI_VERSION 1
+#define LLMC_ABI_VERSION 2
 
 /* The runtime itself defines the functions as protected: exported, never replaced by another artifact's. */
 #ifdef LLMC_BUILD_RUNTIME
@@ -121,7 +121,7 @@ LLMC_API const char *llmc_text(const llmc_model *model, llmc_text_kind kind, siz
 
 /* Limits of a context; all memory follows from them. 0 takes the default. */
 typedef struct llmc_context_options {
-  int64_t max_batch_rows; /* tokens in one step; default 512 */
+  int64_t max_batch_rows; /* tokens in one step; default 512, or max_positions if that is less */
   int64_t max_logit_rows; /* tokens in one step whose logits are wanted; default max_sequences, <= max_batch_rows */
   int64_t max_positions;  /* cached tokens over all sequences; default the smaller of 4096 and max_context */
   int64_t max_sequences;  /* alive at one time; default 1 */
@@ -158,6 +158,9 @@ typedef struct llmc_context_state {
   int64_t free_kv_pages; /* not used by any sequence */
 } llmc_context_state;
 LLMC_API void llmc_context_get_state(const llmc_context *context, llmc_context_state *state);
+/* How threads and memory were placed and why, for people: lines with a newline each, zero-terminated, cut at `size`.
+ * Returns the length of the whole. */
+LLMC_API size_t llmc_context_describe(const llmc_context *context, char *text, size_t size);
 
 /* ---- sequences ----
  * A sequence is a list of tokens whose keys and values are cached, in pages of 64 positions. Ids are 0..max_sequences-1
@@ -185,7 +188,17 @@ typedef struct llmc_step_input {
   const int32_t *sequences;   /* [n] the sequence of each token */
   const uint8_t *want_logits; /* [n] nonzero: compute the logits after this token; at most max_logit_rows of them.
                                  Null: those of the last token of each sequence in this step */
+  int64_t best;               /* 0: llmc_logits. 1..LLMC_MOST_BEST: instead of all logits, this many of the most likely
+                                 tokens, found while the logits are made: llmc_best */
 } llmc_step_input;
+
+enum { LLMC_MOST_BEST = 64 };
+
+/* A token that may come next. */
+typedef struct llmc_candidate {
+  float logit;
+  int32_t token;
+} llmc_candidate;
 
 /* Appends the tokens and computes the wanted logits. Everything is checked before anything changes. No memory is
  * allocated and no lock is taken. Errors: ARGUMENT; CONTEXT_FULL (a sequence would be longer than max_context, or there
@@ -193,9 +206,14 @@ typedef struct llmc_step_input {
 LLMC_API int llmc_step(llmc_context *context, const llmc_step_input *input, llmc_error *error);
 /* Number of rows of logits that the last step computed. */
 LLMC_API int64_t llmc_logit_count(const llmc_context *context);
-/* Logits [vocab] after the i-th token (in the order of the input) for which they were wanted; null if there is none.
+/* Logits [vocab] after the i-th token (in the order of the input) for which they were wanted; null if there is none, or
+ * if the step was asked for the best tokens instead.
  * Valid until the next step of the context; the caller may overwrite them. */
 LLMC_API float *llmc_logits(const llmc_context *context, int64_t i);
+/* The `best` most likely tokens after the i-th token for which logits were wanted: the highest logit first, of equal
+ * ones the lowest token; NaN and -inf are left out, so *count may be less. Null if there is none, or if the step was
+ * not asked for them. Valid until the next step of the context. */
+LLMC_API const llmc_candidate *llmc_best(const llmc_context *context, int64_t i, int64_t *count);
 
 /* ---- sampler ---- */
 
@@ -213,6 +231,11 @@ LLMC_API void llmc_sampler_free(llmc_sampler *sampler);
 /* Draws a token id from logits [vocab]; allocates nothing. NaN and -inf are never chosen; -1 if nothing else is there.
  */
 LLMC_API int32_t llmc_sample(llmc_sampler *sampler, const float *logits);
+/* How many of the best tokens are all that this sampler looks at, at most LLMC_MOST_BEST; 0: it needs all logits. */
+LLMC_API int64_t llmc_sampler_best(const llmc_sampler *sampler);
+/* The token that llmc_sample would draw from the logits that `best` is the top of, [count] in the order of llmc_best;
+ * count >= llmc_sampler_best(sampler) > 0, or all there are. -1 if count is 0 or the sampler needs all logits. */
+LLMC_API int32_t llmc_sample_best(llmc_sampler *sampler, const llmc_candidate *best, int64_t count);
 
 #ifdef __cplusplus
 }

@@ -13,7 +13,8 @@ DRIVER = BIN / "llmc_runtime_driver"  # test/runtime/driver.c: dlopen and llmc.h
 STEPS = BIN / "llmc_steps"
 ALLOCATIONS = BIN / "llmc_allocations"
 SAMPLE = "gguf-llama-q4_0"  # integer weights, a tokenizer and a chat template
-KINDS = (SAMPLE, "gguf-llama-q4_k_m", "gguf-llama-f16", "llama-gqa-tied", "genai-llama-int4-b32-asym-acc4")
+LONG_PROMPT = 128  # the shortest context of KINDS; split by rows among up to two threads
+KINDS = (SAMPLE, "gguf-llama-q4_k_m", "gguf-llama-f16", "llama-gqa-tied", "genai-llama-int4-b32-asym-acc4", "mixtral")
 
 
 def same_bytes(cases):
@@ -108,15 +109,20 @@ def wrong_cpu_refused(cases):
 
 
 def steps_agree(cases):
-    """Bits do not depend on how tokens are divided over steps and sequences."""
+    """Bits do not depend on how tokens are divided over steps, sequences and threads, long prompts (split by rows among
+    threads) included; the best tokens of a step are those of its logits."""
     for kind in KINDS:
         golden = fixture(kind)
-        for options in (EXACT, ("--compute=int8", "--kv-type=f16")):
+        long = [golden.tokens[i % 7 * i % len(golden.tokens)] for i in range(LONG_PROMPT)]
+        modes = [EXACT, ("--compute=int8", "--kv-type=f16")]
+        if kind == SAMPLE:
+            modes.append(("--compute=bf16", "--kv-type=bf16"))
+        for options in modes:
             with scratch() as folder:
                 artifact = compile_model(golden.model, folder / "m.so", *options)
-                for rows in (1, 2, 7):
-                    with cases.case(f"{kind} {options[-2]}: a prompt in steps of {rows} rows, two sequences together"):
-                        done = run(STEPS, artifact, rows, *golden.tokens)
+                for rows, tokens in ((1, golden.tokens), (2, golden.tokens), (7, golden.tokens), (60, long)):
+                    with cases.case(f"{kind} {options[-2]}: a prompt of {len(tokens)} tokens in steps of {rows} rows"):
+                        done = run(STEPS, artifact, rows, *tokens)
                         assert done.returncode == 0, done.stderr.strip()
 
 

@@ -1,10 +1,13 @@
-/* steps.c: what one step computes must not depend on how tokens are divided over steps and sequences.
+/* steps.c: what one step computes must not depend on how tokens are divided over steps, sequences and threads.
  * steps MODEL.so ROWS ID...: prints nothing and exits 0 if, bit for bit,
- *   a prompt in steps of ROWS tokens gives the last logits of the prompt in one step, and
- *   two sequences in the same steps give what each gives alone;
+ *   a prompt in steps of ROWS tokens gives the last logits of the prompt in one step,
+ *   two sequences in the same steps give what each gives alone,
+ *   1, 2, 3 and 7 threads give the same, and
+ *   the best tokens of a step are those of its logits;
  * else says what differs and exits 1. The second sequence is the first reversed. */
 #include "llmc.h"
 #include <dlfcn.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +15,7 @@
 /* clang-format off */
 #define FUNCTIONS(X) \
   X(llmc_open) X(llmc_close) X(llmc_info) X(llmc_context_create) X(llmc_context_free) X(llmc_sequence_create) \
-  X(llmc_sequence_free) X(llmc_step) X(llmc_logits)
+  X(llmc_sequence_free) X(llmc_step) X(llmc_logits) X(llmc_best)
 /* clang-format on */
 #define DECLARE(name) static __typeof__(name) *p_##name;
 FUNCTIONS(DECLARE)
@@ -59,6 +62,49 @@ static int same(const char *what, const float *a, const float *b) {
   return 1;
 }
 
+static void create(llmc_model *model, int length, int threads) {
+  llmc_context_options options = {
+      .max_batch_rows = 2 * length, .max_positions = 4 * length, .max_sequences = 2, .threads = threads};
+  check(p_llmc_context_create(&context, model, &options, &error));
+}
+
+/* The token that comes after `last` in the order of the best; -1 at the end. */
+static int32_t next(const float *logits, llmc_candidate last) {
+  int32_t found = -1;
+  for (int32_t i = 0; i < info.vocab; ++i)
+    if ((logits[i] < last.logit || (logits[i] == last.logit && i > last.token)) && logits[i] > -INFINITY &&
+        (found < 0 || logits[i] > logits[found]))
+      found = i;
+  return found;
+}
+
+/* The best tokens after the prompt, in steps of `rows` tokens, against its logits. */
+static int sameBest(const int32_t *tokens, int length, int rows, int count, const float *logits) {
+  int32_t sequence, owners[512];
+  check(p_llmc_sequence_create(context, &sequence, &error));
+  for (int i = 0; i < rows; ++i) owners[i] = sequence;
+  for (int done = 0; done < length; done += rows) {
+    llmc_step_input input = {
+        .n = length - done < rows ? length - done : rows, .tokens = tokens + done, .sequences = owners, .best = count};
+    check(p_llmc_step(context, &input, &error));
+  }
+  int64_t listed;
+  const llmc_candidate *best = p_llmc_best(context, 0, &listed);
+  llmc_candidate last = {INFINITY, -1};
+  int64_t expected = count < info.vocab ? count : info.vocab;
+  if (!best || listed != expected || p_llmc_logits(context, 0))
+    return fprintf(stderr, "steps: %ld best tokens of %d, expected %ld and no logits\n", (long)listed, count,
+                   (long)expected),
+           0;
+  for (int64_t i = 0; i < listed; last = best[i++])
+    if (best[i].token != next(logits, last) || best[i].logit != logits[best[i].token])
+      return fprintf(stderr, "steps: best token %ld of %d in steps of %d is %d, expected %d\n", (long)i, count, rows,
+                     best[i].token, next(logits, last)),
+             0;
+  check(p_llmc_sequence_free(context, sequence, &error));
+  return 1;
+}
+
 int main(int argc, char **argv) {
   if (argc < 4) return fprintf(stderr, "usage: steps MODEL.so ROWS ID...\n"), 2;
   void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
@@ -71,8 +117,8 @@ int main(int argc, char **argv) {
   int rows = atoi(argv[2]), length = argc - 3;
   int32_t *forward = calloc(length, sizeof *forward), *backward = calloc(length, sizeof *backward);
   for (int i = 0; i < length; ++i) forward[i] = backward[length - 1 - i] = atoi(argv[3 + i]);
-  llmc_context_options options = {.max_batch_rows = 2 * length, .max_positions = 4 * length, .max_sequences = 2};
-  check(p_llmc_context_create(&context, model, &options, &error));
+  if (length > 512 || rows > 512) return fprintf(stderr, "steps: at most 512 tokens\n"), 2;
+  create(model, length, 0);
 
   const int32_t *tokens[2] = {forward, backward};
   float *whole[2], *parts[2], *together[2];
@@ -90,6 +136,18 @@ int main(int argc, char **argv) {
     good &= same("two sequences together against each alone", together[s], parts[s]);
   }
   p_llmc_context_free(context);
+  static const int kThreads[] = {1, 2, 3, 7}, kBest[] = {1, 5, LLMC_MOST_BEST};
+  for (int i = 0; i < 4 && good; ++i) {
+    create(model, length, kThreads[i]);
+    run(2, tokens, length, rows, together);
+    run(1, tokens, length, length, parts);
+    good &= same("another number of threads, in parts", together[1], whole[1]);
+    good &= same("another number of threads, in one step", parts[0], whole[0]);
+    for (int k = 0; k < 3 && good; ++k)
+      good &=
+          sameBest(forward, length, rows, kBest[k], whole[0]) && sameBest(forward, length, length, kBest[k], whole[0]);
+    p_llmc_context_free(context);
+  }
   p_llmc_close(model);
   return !good;
 }

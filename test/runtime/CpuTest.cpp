@@ -109,13 +109,15 @@ TEST(Open, saysSoIfNoVariantRuns) {
 
 TEST(Open, optionsAreChecked) {
   OpenCase c;
-  llmc_open_options options = {.abi_version = 2};
+  llmc_open_options options = {.abi_version = 9};
   EXPECT_EQ(llmc_open(&c.model, &options, &c.error), LLMC_ERROR_VERSION);
-  EXPECT_STREQ(c.error.message, "abi_version: found 2, expected 1");
-  options = {.abi_version = 1, .weights = &c.weights, .weights_size = 5};
+  EXPECT_STREQ(c.error.message, "abi_version: found 9, expected 2");
+  options = {.abi_version = LLMC_ABI_VERSION, .weights = &c.weights, .weights_size = 5};
   EXPECT_EQ(llmc_open(&c.model, &options, &c.error), LLMC_ERROR_ARGUMENT);
   EXPECT_STREQ(c.error.message, "weights_size: found 5, expected 3232");
-  options = {.abi_version = 1, .weights = reinterpret_cast<char *>(&c.weights) + 4, .weights_size = kFakeWeightBytes};
+  options = {.abi_version = LLMC_ABI_VERSION,
+             .weights = reinterpret_cast<char *>(&c.weights) + 4,
+             .weights_size = kFakeWeightBytes};
   EXPECT_EQ(llmc_open(&c.model, &options, &c.error), LLMC_ERROR_ARGUMENT);
   EXPECT_EQ(llmc_open(&c.model, nullptr, &c.error), LLMC_ERROR_FILE);
   EXPECT_STREQ(c.error.message, "artifact: found no weights, neither in a file nor in memory");

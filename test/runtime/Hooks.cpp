@@ -6,9 +6,12 @@
 #include <sys/syscall.h>
 
 namespace llmc::test {
-std::atomic<int64_t> mappedBytes, liveAllocations, threadsStarted, callsInsideStep, failThreads{-1};
-}
+std::atomic<int64_t> mappedBytes, liveAllocations, threadsStarted, callsInsideStep, failThreads{-1}, interleavedBytes;
+std::atomic<uint64_t> interleavedNodes;
+} // namespace llmc::test
 using namespace llmc::test;
+
+static constexpr long kInterleave = 3; // MPOL_INTERLEAVE of the system
 
 extern "C" {
 void *__real_malloc(size_t);
@@ -55,6 +58,12 @@ long __wrap_syscall(long number, ...) {
   for (long &x : a) x = va_arg(list, long);
   va_end(list);
   callsInsideStep += fakeInsideStep;
+  if (number == SYS_mbind || number == SYS_set_mempolicy) {
+    bool bind = number == SYS_mbind; // (address, bytes, mode, mask, bits, flags); (mode, mask, bits)
+    interleavedNodes = a[bind ? 2 : 0] == kInterleave ? *reinterpret_cast<uint64_t *>(a[bind ? 3 : 1]) : 0;
+    if (bind) interleavedBytes += a[1];
+    return 0;
+  }
   return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 }

@@ -74,6 +74,48 @@ TEST(Sampler, distribution) {
   }
 }
 
+/// Candidates in order, what llmc_best gives.
+std::vector<llmc_candidate> sorted(const std::vector<float> &logits, size_t count) {
+  std::vector<llmc_candidate> list;
+  for (size_t i = 0; i < logits.size(); ++i)
+    if (logits[i] > -INFINITY) list.push_back({logits[i], int32_t(i)});
+  std::stable_sort(list.begin(), list.end(), [](auto a, auto b) { return a.logit > b.logit; });
+  list.resize(std::min(list.size(), count));
+  return list;
+}
+
+TEST(Sampler, theBestTokensAreEnough) {
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal(0, 2);
+  for (llmc_sampler_options o : {llmc_sampler_options{0, 0, 0, 1},
+                                 {0, 0.5f, 7, 1},
+                                 {1, 0, 1, 2},
+                                 {0.7f, 0.9f, 40, 3},
+                                 {3, 0, LLMC_MOST_BEST, 4}}) {
+    Sampler all(500, o), few(500, o), more(500, o);
+    int64_t needed = llmc_sampler_best(few.sampler);
+    EXPECT_EQ(needed, o.temperature == 0 ? 1 : o.top_k);
+    for (int i = 0; i < 200; ++i) {
+      std::vector<float> logits(500);
+      for (float &x : logits) x = std::round(normal(random) * 4) / 4; // many ties
+      logits[11] = NAN;
+      if (i % 50 == 0) logits[400] = INFINITY;
+      int32_t token = all(logits);
+      std::vector<llmc_candidate> list = sorted(logits, needed), longer = sorted(logits, 64);
+      EXPECT_EQ(llmc_sample_best(few.sampler, list.data(), int64_t(list.size())), token);
+      EXPECT_EQ(llmc_sample_best(more.sampler, longer.data(), int64_t(longer.size())), token);
+    }
+  }
+  Sampler nucleus(500, {.temperature = 1, .top_p = 0.9f}), wide(500, {.temperature = 1, .top_k = LLMC_MOST_BEST + 1});
+  llmc_candidate one = {1, 3};
+  for (llmc_sampler *sampler : {nucleus.sampler, wide.sampler}) {
+    EXPECT_EQ(llmc_sampler_best(sampler), 0);
+    EXPECT_EQ(llmc_sample_best(sampler, &one, 1), -1);
+  }
+  Sampler greedy(500, {});
+  EXPECT_EQ(llmc_sample_best(greedy.sampler, &one, 0), -1);
+}
+
 TEST(Sampler, greedyTakesTheLowestOfEqualIds) {
   Sampler sample(5, {});
   EXPECT_EQ(sample({1, 3, 2, 3, 0}), 1);

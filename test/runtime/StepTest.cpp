@@ -4,6 +4,7 @@
 #include "Session.h"
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <numeric>
 #include <random>
 
 using namespace llmc::test;
@@ -76,6 +77,38 @@ TEST_P(Steps, wantedLogitsComeInInputOrder) {
   EXPECT_EQ(llmc_logit_count(s.context), 0);
   ASSERT_EQ(s.append(a, {2}), LLMC_OK);
   EXPECT_EQ(s.logits(0), fakeLogits({6, 7, 10, 1, 2}));
+}
+
+/// The fake model's head lists nothing, as one whose logits are changed after it: they are looked through.
+TEST_P(Steps, bestInsteadOfLogits) {
+  Session s = session({.max_logit_rows = 2, .max_sequences = 2});
+  int32_t owners[] = {s.create(), s.create()}, tokens[] = {5, 6};
+  llmc_step_input input = {.n = 2, .tokens = tokens, .sequences = owners, .want_logits = nullptr, .best = 9};
+  ASSERT_EQ(llmc_step(s.context, &input, &s.error), LLMC_OK) << s.error.message;
+  EXPECT_EQ(llmc_logits(s.context, 0), nullptr);
+  for (int i = 0; i < 2; ++i) {
+    std::vector<float> logits = fakeLogits({tokens[i]});
+    std::vector<int32_t> order(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+    int64_t count = 0;
+    const llmc_candidate *best = llmc_best(s.context, i, &count);
+    ASSERT_EQ(count, 9);
+    for (int k = 0; k < 9; ++k) {
+      EXPECT_EQ(best[k].token, order[k]);
+      EXPECT_EQ(best[k].logit, logits[order[k]]);
+    }
+  }
+  EXPECT_EQ(llmc_best(s.context, 2, nullptr), nullptr);
+  input.best = 0;
+  ASSERT_EQ(llmc_step(s.context, &input, &s.error), LLMC_OK);
+  EXPECT_EQ(llmc_best(s.context, 0, nullptr), nullptr);
+  EXPECT_NE(llmc_logits(s.context, 0), nullptr);
+  for (int64_t wrong : {-1, LLMC_MOST_BEST + 1}) {
+    input.best = wrong;
+    EXPECT_EQ(llmc_step(s.context, &input, &s.error), LLMC_ERROR_ARGUMENT);
+    EXPECT_NE(strstr(s.error.message, "expected 0..64"), nullptr) << s.error.message;
+  }
 }
 
 TEST_P(Steps, forksShareAndCopyOnWrite) {
@@ -204,6 +237,26 @@ TEST_P(Steps, nothingButComputingInsideAStep) {
   EXPECT_EQ(liveAllocations, live);
   EXPECT_EQ(mappedBytes, mapped);
   EXPECT_EQ(threadsStarted, started);
+}
+
+TEST_P(Steps, describesThreadsAndMemory) {
+  Session s({.max_positions = 100000, .threads = GetParam(), .populate = 1});
+  char text[1024], cut[10];
+  size_t length = llmc_context_describe(s.context, text, sizeof text);
+  ASSERT_EQ(length, strlen(text));
+  std::string words = std::to_string(GetParam()) + (GetParam() == 1 ? " thread" : " threads");
+  EXPECT_EQ(std::string(text).substr(0, words.size()), words);
+  llmc_memory_plan plan;
+  llmc_context_options options = {.max_positions = 100000, .threads = GetParam()};
+  ASSERT_EQ(llmc_plan(s.model.model, &options, &plan, nullptr), LLMC_OK);
+  double mapped, resident;
+  const char *line = strstr(text, "\ncache and arenas: ");
+  ASSERT_TRUE(line) << text;
+  ASSERT_EQ(sscanf(line, "\ncache and arenas: %lf MB mapped, %lf resident", &mapped, &resident), 2) << text;
+  EXPECT_NEAR(mapped, double(plan.total - plan.other) / 1e6, 0.1);
+  EXPECT_GE(resident, mapped - 0.3); // each of three numbers is rounded; neighbours of other owners may be in it
+  EXPECT_EQ(llmc_context_describe(s.context, cut, sizeof cut), length);
+  EXPECT_EQ(std::string(cut), std::string(text).substr(0, sizeof cut - 1));
 }
 
 TEST_P(Steps, planEqualsWhatIsMapped) {

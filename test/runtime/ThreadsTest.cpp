@@ -17,7 +17,11 @@ struct Team {
   llmcTeam *team = nullptr;
   explicit Team(int64_t threads, uint32_t pin = 0) : bytes(llmcTeamBytes(threads)), memory(llmcMap(bytes, false)) {
     llmc_error error = {};
-    if (llmcTeamStart(&team, memory, threads, pin, &error)) ADD_FAILURE() << error.message;
+    llmcMachine machine;
+    llmcThreadPlan plan;
+    llmcReadMachine("", nullptr, &machine);
+    llmcPlanThreads(&machine, threads, pin, &plan);
+    if (llmcTeamStart(&team, memory, &plan, &error)) ADD_FAILURE() << error.message;
   }
   ~Team() {
     llmcTeamStop(team);
@@ -117,18 +121,20 @@ void readMask(const llmc_batch *, int64_t thread, int64_t) {
 }
 
 TEST(Threads, workersArePinnedIfAsked) {
-  int32_t cpus[1024];
-  int allowed = llmcAllowedCpus("", cpus, 1024);
-  if (allowed < 2) GTEST_SKIP() << "needs two CPUs";
+  llmcMachine machine;
+  llmcThreadPlan plan;
+  llmcReadMachine("", nullptr, &machine);
+  llmcPlanThreads(&machine, 2, 1, &plan);
+  if (plan.allowed < 2) GTEST_SKIP() << "needs two CPUs";
   {
     Team team(2, 1);
     team.run(readMask);
     EXPECT_EQ(CPU_COUNT(&workerMask), 1);
-    EXPECT_TRUE(CPU_ISSET(cpus[1], &workerMask));
+    EXPECT_TRUE(CPU_ISSET(plan.cpus[1], &workerMask));
   }
   Team team(2, 2);
   team.run(readMask);
-  EXPECT_EQ(CPU_COUNT(&workerMask), allowed);
+  EXPECT_EQ(CPU_COUNT(&workerMask), plan.allowed);
 }
 
 TEST(Threads, twoTeamsAtOnce) {

@@ -1,24 +1,12 @@
-// cgroup quotas and CPU counts from made-up /proc and /sys trees.
+// cgroup quotas from made-up /proc and /sys trees; the CPUs of this thread.
+#include "Tree.h"
 #include "runtime/internal.h"
-#include <filesystem>
-#include <fstream>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <unistd.h>
 
 namespace {
-namespace fs = std::filesystem;
-
-struct Tree {
-  fs::path root = fs::temp_directory_path() / ("llmc-topology-" + std::to_string(getpid()));
-  Tree() { fs::remove_all(root); }
-  ~Tree() { fs::remove_all(root); }
-  void write(const std::string &path, const std::string &text) const {
-    fs::path name = root.string() + path;
-    fs::create_directories(name.parent_path());
-    std::ofstream(name) << text;
-  }
-};
+using llmc::test::Tree;
 
 struct QuotaCase {
   const char *name;
@@ -106,49 +94,21 @@ TEST(Topology, quotaTable) {
   }
 }
 
-TEST(Topology, defaultThreads) {
-  const struct {
-    int cpus;
-    double quota;
-    int threads;
-  } cases[] = {{8, 0, 8}, {8, 3.9, 4}, {8, 1.2, 1}, {8, 0.1, 1}, {8, 1.5, 2}, {2, 16, 2}, {1, 0, 1}, {4000, 0, 1024}};
-  for (auto c : cases) EXPECT_EQ(llmcDefaultThreads(c.cpus, c.quota), c.threads) << c.cpus << " " << c.quota;
-}
-
-TEST(Topology, allowedCpusAreTheAffinityMask) {
+TEST(Topology, cpusAreTheAffinityMask) {
   cpu_set_t before, one;
   ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
-  int32_t cpus[1024];
-  int count = llmcAllowedCpus("", cpus, 1024);
-  EXPECT_EQ(count, CPU_COUNT(&before));
-  for (int i = 0; i < count; ++i) EXPECT_TRUE(CPU_ISSET(cpus[i], &before));
+  llmcMachine machine;
+  llmcReadMachine("", nullptr, &machine);
+  ASSERT_EQ(machine.count, CPU_COUNT(&before));
+  for (int i = 0; i < machine.count; ++i) EXPECT_TRUE(CPU_ISSET(machine.cpus[i].cpu, &before));
+  int32_t last = machine.cpus[machine.count - 1].cpu;
   CPU_ZERO(&one);
-  CPU_SET(cpus[count - 1], &one);
+  CPU_SET(last, &one);
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-  int32_t last = cpus[count - 1], only = -1;
-  EXPECT_EQ(llmcAllowedCpus("", &only, 1), 1);
-  EXPECT_EQ(only, last);
+  llmcReadMachine("", nullptr, &machine);
   sched_setaffinity(0, sizeof before, &before);
-}
-
-/// Where two CPUs are one core, the second one comes last.
-TEST(Topology, coresFirst) {
-  cpu_set_t mask;
-  ASSERT_EQ(sched_getaffinity(0, sizeof mask, &mask), 0);
-  if (CPU_COUNT(&mask) < 2) GTEST_SKIP() << "needs two CPUs";
-  int32_t cpus[1024];
-  int count = llmcAllowedCpus("", cpus, 1024);
-  std::vector<int32_t> sorted(cpus, cpus + count);
-  std::sort(sorted.begin(), sorted.end());
-  Tree tree;
-  for (int i = 0; i < count; ++i) { // the first two share a core
-    std::string list = i < 2 ? std::to_string(sorted[0]) + "," + std::to_string(sorted[1]) : std::to_string(sorted[i]);
-    tree.write("/sys/devices/system/cpu/cpu" + std::to_string(sorted[i]) + "/topology/thread_siblings_list",
-               list + "\n");
-  }
-  ASSERT_EQ(llmcAllowedCpus(tree.root.c_str(), cpus, 1024), count);
-  EXPECT_EQ(cpus[0], sorted[0]);
-  EXPECT_EQ(cpus[count - 1], sorted[1]);
+  ASSERT_EQ(machine.count, 1);
+  EXPECT_EQ(machine.cpus[0].cpu, last);
 }
 
 } // namespace

@@ -2,30 +2,11 @@
 #pragma once
 #include "tools/llmc-kernel/ModelShape.h"
 #include "tools/llmc-kernel/RandomWeights.h"
-#include "llvm/Support/Error.h"
-#include "llvm/Support/raw_ostream.h"
-#include <memory>
+#include "tools/llmc/NewFile.h"
 
 namespace llmc::tool {
 
-/// A file that appears under its name when it is complete; of an unfinished one nothing is left.
-class NewFile {
-public:
-  /// `bytes`: its size in the end, if known; less room on the disk is an error.
-  static llvm::Expected<std::unique_ptr<NewFile>> create(const std::string &path, uint64_t bytes = 0);
-  ~NewFile();
-  llvm::raw_ostream &stream() { return os; }
-  /// Whether all was written so far.
-  llvm::Error check();
-  llvm::Error finish();
-
-private:
-  NewFile(std::string path, std::string temporary, int fd)
-      : path(std::move(path)), temporary(std::move(temporary)), os(fd, /*shouldClose=*/true) {}
-  const std::string path, temporary;
-  bool finished = false;
-  llvm::raw_fd_ostream os;
-};
+using cli::NewFile;
 
 /// Bytes that are written at once; all weights pass through one buffer of this size.
 inline constexpr int64_t kWriteBytes = int64_t(4) << 20;

@@ -7,6 +7,7 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
   const struct {
     const char *name;
     void *slot;
+    bool optional = false;
   } functions[] = {
       {"llmc_abi_version", &api.abiVersion},
       {"llmc_open", &api.open},
@@ -17,20 +18,24 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
       {"llmc_context_create", &api.contextCreate},
       {"llmc_context_free", &api.contextFree},
       {"llmc_context_get_state", &api.contextGetState},
+      {"llmc_context_describe", &api.contextDescribe, /*optional=*/true},
       {"llmc_sequence_create", &api.sequenceCreate},
       {"llmc_sequence_length", &api.sequenceLength},
       {"llmc_sequence_truncate", &api.sequenceTruncate},
       {"llmc_step", &api.step},
       {"llmc_logit_count", &api.logitCount},
       {"llmc_logits", &api.logits},
+      {"llmc_best", &api.best},
       {"llmc_sampler_create", &api.samplerCreate},
       {"llmc_sampler_free", &api.samplerFree},
       {"llmc_sample", &api.sample},
+      {"llmc_sampler_best", &api.samplerBest},
+      {"llmc_sample_best", &api.sampleBest},
   };
   static_assert(sizeof functions / sizeof *functions == sizeof(Api) / sizeof(void *));
   for (const auto &function : functions) {
     void *address = lookup(function.name);
-    if (!address)
+    if (!address && !function.optional)
       return llvm::createStringError(std::string("found no function ") + function.name +
                                      ", expected it in an artifact");
     memcpy(function.slot, &address, sizeof address);

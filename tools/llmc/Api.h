@@ -6,7 +6,8 @@
 
 namespace llmc::cli {
 
-/// One pointer per function; never null once bound. Names and meaning: llmc.h.
+/// One pointer per function; not null once bound, but for those that older artifacts of this ABI version lack. Names
+/// and meaning: llmc.h.
 struct Api {
   decltype(&::llmc_abi_version) abiVersion;
   decltype(&::llmc_open) open;
@@ -17,15 +18,19 @@ struct Api {
   decltype(&::llmc_context_create) contextCreate;
   decltype(&::llmc_context_free) contextFree;
   decltype(&::llmc_context_get_state) contextGetState;
+  decltype(&::llmc_context_describe) contextDescribe; // may be null
   decltype(&::llmc_sequence_create) sequenceCreate;
   decltype(&::llmc_sequence_length) sequenceLength;
   decltype(&::llmc_sequence_truncate) sequenceTruncate;
   decltype(&::llmc_step) step;
   decltype(&::llmc_logit_count) logitCount;
   decltype(&::llmc_logits) logits;
+  decltype(&::llmc_best) best;
   decltype(&::llmc_sampler_create) samplerCreate;
   decltype(&::llmc_sampler_free) samplerFree;
   decltype(&::llmc_sample) sample;
+  decltype(&::llmc_sampler_best) samplerBest;
+  decltype(&::llmc_sample_best) sampleBest;
 };
 
 /// Looks up each function by its name in llmc.h and checks the ABI version before anything else.

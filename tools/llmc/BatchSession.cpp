@@ -44,7 +44,7 @@ llvm::Error BatchSession::feed(int64_t sequence, llvm::ArrayRef<int32_t> tokens,
     owners.assign(part.size(), ids[size_t(sequence)]);
     wanted.assign(part.size(), 0);
     wanted.back() = logits && tokens.empty();
-    llmc_step_input input = {int64_t(part.size()), part.data(), owners.data(), wanted.data()};
+    llmc_step_input input = {int64_t(part.size()), part.data(), owners.data(), wanted.data(), /*best=*/1};
     if (owner.api().step(context, &input, &error)) return apiError(error);
   }
   return llvm::Error::success();
@@ -52,7 +52,8 @@ llvm::Error BatchSession::feed(int64_t sequence, llvm::ArrayRef<int32_t> tokens,
 
 llvm::Error BatchSession::decode(int64_t first, llvm::ArrayRef<int32_t> tokens) {
   llmc_error error;
-  llmc_step_input input = {int64_t(tokens.size()), tokens.data(), ids.data() + first, /*want_logits=*/nullptr};
+  llmc_step_input input = {int64_t(tokens.size()), tokens.data(), ids.data() + first, /*want_logits=*/nullptr,
+                           /*best=*/1};
   if (owner.api().step(context, &input, &error)) return apiError(error);
   return llvm::Error::success();
 }

@@ -17,12 +17,16 @@ public:
   int64_t threads() const;
   int64_t length(int64_t sequence) const { return owner.api().sequenceLength(context, ids[size_t(sequence)]); }
   llvm::Error truncate(int64_t sequence, int64_t length);
-  /// Appends the tokens to one sequence, kChunk at a time; with `logits`, those after the last one are computed.
+  /// Appends the tokens to one sequence, kChunk at a time; with `logits`, what follows the last one is computed.
   llvm::Error feed(int64_t sequence, llvm::ArrayRef<int32_t> tokens, bool logits);
-  /// One token of each of the sequences first..first+tokens.size()-1 in one step, each with its logits.
+  /// One token of each of the sequences first..first+tokens.size()-1 in one step, and what follows each.
   llvm::Error decode(int64_t first, llvm::ArrayRef<int32_t> tokens);
-  /// Of the last step's wanted rows, in their order.
-  const float *logits(int64_t row) const { return owner.api().logits(context, row); }
+  /// The most likely token after the row-th of the last step's wanted rows; null if its logits are no numbers.
+  const llmc_candidate *best(int64_t row) const {
+    int64_t count;
+    const llmc_candidate *listed = owner.api().best(context, row, &count);
+    return count ? listed : nullptr;
+  }
 
   static constexpr int64_t kChunk = 512; // tokens of one step of feed
 

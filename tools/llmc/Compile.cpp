@@ -2,6 +2,7 @@
 #include "compiler/Compiler.h"
 #include "compiler/Pipeline.h"
 #include "tools/llmc/Commands.h"
+#include "tools/llmc/NewFile.h"
 #include "tools/llmc/Progress.h"
 #include "tools/llmc/Usage.h"
 #include "llvm/Support/FileSystem.h"
@@ -29,24 +30,6 @@ std::string stageTable() {
     text +=
         "  " + std::string(stage.name) + std::string(13 - std::string(stage.name).size(), ' ') + stage.leaves + "\n";
   return text;
-}
-
-/// All of `bytes` in `path`, or nothing: a temporary file beside it is renamed when it is complete.
-llvm::Error writeWhole(const std::string &path, llvm::StringRef bytes) {
-  llvm::SmallString<128> temporary;
-  int fd;
-  if (std::error_code error =
-          llvm::sys::fs::createUniqueFile(path + ".tmp-%%%%%%", fd, temporary, llvm::sys::fs::OF_None, 0666))
-    return llvm::createStringError(path + ": " + error.message());
-  llvm::raw_fd_ostream os(fd, true);
-  os << bytes;
-  os.close();
-  std::error_code error = os.error();
-  os.clear_error();
-  if (!error) error = llvm::sys::fs::rename(temporary, path);
-  if (!error) return llvm::Error::success();
-  llvm::sys::fs::remove(temporary);
-  return llvm::createStringError(path + ": " + error.message());
 }
 
 std::string mlirText(Compilation &compilation) {

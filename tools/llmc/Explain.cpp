@@ -1,6 +1,5 @@
 // llmc explain: what a step of a model takes, which limits of this machine that runs into, and why not faster.
 #include "compiler/Import.h"
-#include "compiler/NativeTarget.h"
 #include "tools/llmc/Commands.h"
 #include "tools/llmc/ExplainText.h"
 #include "tools/llmc/PlotRoofline.h"
@@ -42,20 +41,6 @@ struct Source {
   std::unique_ptr<Model> model;
 };
 
-/// The first variant that runs here, as the runtime chooses; if none does, the first.
-std::string chooseVariant(const std::string &metadata) {
-  Json json = Json::parse(metadata, nullptr, /*allow_exceptions=*/false);
-  std::string first;
-  for (const Json &variant : json.is_object() ? json.value("variants", Json::array()) : Json::array()) {
-    std::string name = variant.is_object() ? variant.value("target", "") : "";
-    if (first.empty()) first = name;
-    llvm::Expected<Target> target = findTarget(name);
-    if (target && missingOnHost(*target).empty()) return name;
-    if (!target) llvm::consumeError(target.takeError());
-  }
-  return first;
-}
-
 /// Compiles, and with --run writes the artifact to a temporary file: its symbols tell where time goes.
 llvm::Error compileSource(const ExplainCommand &command, const Progress &progress, Source &source) {
   auto context = makeContext();
@@ -80,7 +65,7 @@ llvm::Error load(const ExplainCommand &command, Source &source) {
   } else if (llvm::Error error = compileSource(command, progress, source)) {
     return error;
   }
-  source.target = chooseVariant(source.texts.metadata);
+  source.target = targetHere(source.texts.metadata);
   if (!command.run) return llvm::Error::success();
   std::string path = source.file.path.empty() ? command.model : source.file.path.str().str();
   auto model = Model::load(path, command.flags.options(), progress);

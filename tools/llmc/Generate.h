@@ -15,14 +15,19 @@ public:
 
   const Model &model() const { return owner; }
   int64_t threads() const;
+  /// How threads and memory were placed and why: lines. Empty if the artifact is too old to say.
+  std::string describe() const;
   int64_t positions() const { return limit; } // that the cache has room for
   int64_t length() const { return owner.api().sequenceLength(context, sequence); }
   /// Forgets the tokens from `length` on.
   llvm::Error truncate(int64_t length);
-  /// Appends the tokens, kChunk at a time; the last one's logits are then in lastLogits(). With `rows`, every token's
-  /// logits are written to it.
-  llvm::Error feed(llvm::ArrayRef<int32_t> tokens, LogitsFile *rows = nullptr);
+  /// Appends the tokens, kChunk at a time. Of what may follow the last one, lastBest() then has the `best` most likely
+  /// tokens, or, with `rows` or if `best` is 0, lastLogits() all logits. With `rows`, every token's are written to it.
+  llvm::Error feed(llvm::ArrayRef<int32_t> tokens, int64_t best, LogitsFile *rows);
   const float *lastLogits() const { return owner.api().logits(context, owner.api().logitCount(context) - 1); }
+  const llmc_candidate *lastBest(int64_t *count) const {
+    return owner.api().best(context, owner.api().logitCount(context) - 1, count);
+  }
 
   static constexpr int64_t kChunk = 512;    // tokens of one step while reading a prompt
   static constexpr int64_t kLogitRows = 32; // the same when every token's logits are wanted: bounds their memory
@@ -30,7 +35,7 @@ public:
 
 private:
   explicit Session(const Model &model) : owner(model) {}
-  llvm::Error step(llvm::ArrayRef<int32_t> tokens, uint8_t wantAll, bool wantLast);
+  llvm::Error step(llvm::ArrayRef<int32_t> tokens, uint8_t wantAll, bool wantLast, int64_t best);
   const Model &owner;
   llmc_context *context = nullptr;
   int32_t sequence = 0;
@@ -42,8 +47,10 @@ class Sampler {
 public:
   static llvm::Expected<std::unique_ptr<Sampler>> create(const Model &model, const llmc_sampler_options &options);
   ~Sampler();
-  /// Logits without any number are an error.
-  llvm::Expected<int32_t> draw(const float *logits);
+  /// How many of the most likely tokens it looks at; 0: it needs all logits.
+  int64_t best() const { return api.samplerBest(sampler); }
+  /// What follows the tokens fed. Logits without any number are an error.
+  llvm::Expected<int32_t> draw(const Session &session);
 
 private:
   Sampler(const Api &api, llmc_sampler *sampler) : api(api), sampler(sampler) {}

@@ -1,6 +1,9 @@
 // llmc inspect: what an artifact says about itself, read as data; proof that it is whole.
-#include "compiler/Artifact.h"
+#include "compiler/Compiler.h"
 #include "tools/llmc/Commands.h"
+#include "tools/llmc/Model.h"
+#include "tools/llmc/Plan.h"
+#include "tools/llmc/Progress.h"
 #include "tools/llmc/Usage.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
@@ -92,36 +95,106 @@ void printText(const Json &d) {
   llvm::outs() << "\nchecksums agree: the file is whole\n";
 }
 
-int inspect(const std::string &path, bool json) {
-  llvm::Expected<ArtifactFile> file = readArtifact(path);
-  if (!file) return fail(about(path, file.takeError()));
+struct InspectCommand {
+  std::string model;
+  bool json = false, plan = false;
+  PlanRequest request;
+  CompileFlags flags;
+  std::vector<CLI::Option *> planOptions; // that need --plan
+};
+
+/// "" or what is wrong with the command line; `artifact`: the model is compiled.
+std::string checkUsage(const InspectCommand &command, bool artifact) {
+  std::string compiling = command.flags.given();
+  for (const CLI::Option *option : command.planOptions)
+    if (!command.plan && option->count()) return option->get_name() + ": expected --plan with it";
+  if (!command.plan && !compiling.empty()) return compiling + ": expected --plan with it";
+  if (artifact && !compiling.empty() && compiling != "--target")
+    return compiling + ": found the compiled " + command.model + ", expected a model that is not compiled yet";
+  return "";
+}
+
+/// Metadata of a model that is not compiled yet: all stages, no weights.
+llvm::Expected<std::string> compileMetadata(const InspectCommand &command) {
+  ProgressLine line;
+  auto context = makeContext();
+  auto compilation = compileModel(command.model, command.flags.options(), *context, line.callbacks());
+  if (!compilation) return compilation.takeError();
+  return std::move(compilation->texts.metadata);
+}
+
+llvm::Error inspectArtifact(const InspectCommand &command, Json &all) {
+  llvm::Expected<ArtifactFile> file = readArtifact(command.model);
+  if (!file) return file.takeError();
   Json metadata = Json::parse(file->texts.metadata, nullptr, /*allow_exceptions=*/false);
   Json report = Json::parse(file->texts.report, nullptr, /*allow_exceptions=*/false);
   if (!metadata.is_object() || !report.is_object())
-    return fail(llvm::createStringError(path + ": " + (metadata.is_object() ? "report" : "metadata") +
-                                        ": found no JSON object; compile the model again"));
-  Json all = describe(*file, metadata, report);
-  if (json)
+    return llvm::createStringError(std::string(metadata.is_object() ? "report" : "metadata") +
+                                   ": found no JSON object; compile the model again");
+  all = describe(*file, metadata, report);
+  return llvm::Error::success();
+}
+
+llvm::Error planModel(const InspectCommand &command, bool artifact, int64_t program, const Json &all) {
+  llvm::Expected<std::string> metadata = artifact ? text(all["metadata"]) : compileMetadata(command);
+  if (!metadata) return metadata.takeError();
+  PlanRequest request = command.request;
+  request.target = artifact && !command.flags.given().empty() ? command.flags.options().target : targetHere(*metadata);
+  llvm::Expected<PlanResult> plan = planMemory(*metadata, request);
+  if (!plan) return plan.takeError();
+  plan->program = program;
+  if (command.json)
+    llvm::outs() << toJson(*plan).dump(1) << "\n";
+  else
+    printText(*plan);
+  return llvm::Error::success();
+}
+
+int inspect(const InspectCommand &command) {
+  int64_t program = residentNow();
+  bool artifact = !command.plan || looksLikeArtifact(command.model);
+  if (std::string wrong = checkUsage(command, artifact); !wrong.empty()) return failUsage(wrong);
+  Json all;
+  llvm::Error error = artifact ? inspectArtifact(command, all) : llvm::Error::success();
+  if (!error && command.plan) error = planModel(command, artifact, program, all);
+  if (error) return fail(about(command.model, std::move(error)));
+  if (command.plan) return 0;
+  if (command.json)
     llvm::outs() << all.dump(1, ' ', false, Json::error_handler_t::replace) << "\n";
   else
     printText(all);
   return 0;
 }
 
+void addPlan(CLI::App &app, InspectCommand &command) {
+  const char *group = "Memory";
+  app.add_flag("--plan", command.plan, "instead: the memory that it will take when it runs")->group(group);
+  auto number = [&](const char *name, int64_t &value, const char *help, CLI::Validator check) {
+    CLI::Option *option = restrict(app.add_option(name, value, help), std::move(check));
+    command.planOptions.push_back(option->group(group)->capture_default_str());
+  };
+  PlanRequest &request = command.request;
+  number("--context", request.context, "tokens of each sequence; 0: 4096, or the model's limit", atLeast(0, "N"));
+  number("--batch", request.batch, "sequences at one time", numberIn(1, 1 << 20, "N"));
+  number("--rows", request.rows, "tokens of one step; 0: 512, or all of the context", numberIn(0, 1 << 24, "N"));
+  number("--threads", request.threads, "0: as many as this process may use", numberIn(0, 1024, "N"));
+}
+
 } // namespace
 
 Command addInspect(CLI::App &llmc) {
   CLI::App *app = llmc.add_subcommand("inspect", "show what is in a compiled model and check that it is whole");
-  struct InspectCommand {
-    std::string model;
-    bool json = false;
-  };
   auto command = std::make_shared<InspectCommand>();
-  app->add_option("MODEL", command->model, "compiled .so; it is read, not executed")->required();
+  app->add_option("MODEL", command->model, "compiled .so; it is read, not executed. With --plan any model")->required();
   app->add_flag("--json", command->json, "as JSON");
+  addPlan(*app, *command);
+  command->flags.add(*app, /*jit=*/true);
   addExamples(*app, "  llmc inspect model.so\n"
-                    "  llmc inspect model.so --json | jq .report.kernels");
-  return {app, [command] { return inspect(command->model, command->json); }};
+                    "  llmc inspect model.so --json | jq .report.kernels\n"
+                    "  llmc inspect model.so --plan --context 8192 --batch 8\n"
+                    "  llmc inspect model.gguf --plan --kv-type=int8\n"
+                    "--plan counts what is resident when all of the context is in use.");
+  return {app, [command] { return inspect(*command); }};
 }
 
 } // namespace llmc::cli

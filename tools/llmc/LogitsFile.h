@@ -1,10 +1,7 @@
 // A safetensors file of token ids and the logits after each, written row by row: `--dump-logits`.
 #pragma once
+#include "tools/llmc/NewFile.h"
 #include "llvm/ADT/ArrayRef.h"
-#include "llvm/Support/Error.h"
-#include "llvm/Support/raw_ostream.h"
-#include <memory>
-#include <string>
 
 namespace llmc::cli {
 
@@ -13,19 +10,14 @@ namespace llmc::cli {
 class LogitsFile {
 public:
   static llvm::Expected<std::unique_ptr<LogitsFile>> create(const std::string &path, int64_t vocab);
-  ~LogitsFile();
   llvm::Error addRow(const float *logits);
   llvm::Error finish(llvm::ArrayRef<int32_t> tokens);
 
 private:
-  LogitsFile(std::string path, std::string temporary, int fd, int64_t vocab)
-      : path(std::move(path)), temporary(std::move(temporary)), vocab(vocab), os(fd, /*shouldClose=*/true) {}
-  llvm::Error check();
-  const std::string path, temporary;
+  LogitsFile(std::unique_ptr<NewFile> file, int64_t vocab) : file(std::move(file)), vocab(vocab) {}
+  const std::unique_ptr<NewFile> file;
   const int64_t vocab;
   int64_t rows = 0;
-  bool finished = false;
-  llvm::raw_fd_ostream os;
 };
 
 } // namespace llmc::cli

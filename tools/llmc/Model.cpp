@@ -81,6 +81,19 @@ template <typename T> std::unique_ptr<Model> owned(std::unique_ptr<T> model) { r
 
 llvm::Error apiError(const llmc_error &error) { return llvm::createStringError(llvm::StringRef(error.message)); }
 
+std::string targetHere(const std::string &metadata) {
+  Json json = Json::parse(metadata, nullptr, /*allow_exceptions=*/false);
+  std::string first;
+  for (const Json &variant : json.is_object() ? json.value("variants", Json::array()) : Json::array()) {
+    std::string name = variant.is_object() ? variant.value("target", "") : "";
+    if (first.empty()) first = name;
+    llvm::Expected<Target> target = findTarget(name);
+    if (target && missingOnHost(*target).empty()) return name;
+    if (!target) llvm::consumeError(target.takeError());
+  }
+  return first;
+}
+
 llvm::Expected<std::unique_ptr<Model>> Model::load(const std::string &path, const Options &options,
                                                    const Progress &progress) {
   llvm::Expected<InputKind> kind = recogniseInput(path);

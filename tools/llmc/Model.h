@@ -57,6 +57,10 @@ private:
   const bool jit;
 };
 
+/// The target, of those that the metadata names, whose code runs here: the first, as the runtime chooses. If none does,
+/// the first of all.
+std::string targetHere(const std::string &metadata);
+
 /// An error of a failed call of llmc.h.
 llvm::Error apiError(const llmc_error &error);
 

@@ -44,7 +44,7 @@ void printStatistics(const Statistics &s, const Session &session, bool verbose) 
                                rate(s.promptTokens, s.promptSeconds), (long long)s.newTokens,
                                rate(s.decoded, s.decodeSeconds), double(peakMemory()) / 1e6,
                                (long long)session.threads(), model.info().target);
-  if (verbose) llvm::errs() << "kernels: " << llvm::join(model.kernels(), ", ") << "\n";
+  if (verbose) llvm::errs() << session.describe() << "kernels: " << llvm::join(model.kernels(), ", ") << "\n";
 }
 
 /// "1,2,3"; an empty list or one with anything else in it is false.

@@ -24,8 +24,12 @@ llvm::Expected<Spread> measureBarrier(int64_t threads, int rounds) {
   void *memory = llmcMap(bytes, /*huge=*/false);
   llmcTeam *team = nullptr;
   llmc_error error;
+  llmcMachine machine;
+  llmcThreadPlan plan;
+  llmcReadMachine("", /*allowed=*/nullptr, &machine);
+  llmcPlanThreads(&machine, threads, /*pin=*/0, &plan);
   if (!memory) return llvm::createStringError("barrier probe: found no memory");
-  if (llmcTeamStart(&team, memory, threads, /*pin=*/0, &error)) {
+  if (llmcTeamStart(&team, memory, &plan, &error)) {
     llmcUnmap(memory, bytes, false);
     return llvm::createStringError(llvm::StringRef(error.message));
   }

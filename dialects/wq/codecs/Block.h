@@ -41,4 +41,31 @@ struct KScales {
   }
 };
 
+/// Q4_K and Q5_K differ in where the 256 codes of a block of kBytes are.
+template <int64_t kBytes, void (*codesOf)(const uint8_t *block, uint8_t *codes)> struct KCodec {
+  static constexpr int64_t kElements = 256;
+
+  static void decode(const uint8_t *in, int64_t blocks, float *out) {
+    uint8_t q[kElements];
+    for (; blocks--; in += kBytes, out += kElements) {
+      KScales s(in);
+      codesOf(in, q);
+      for (int i = 0; i < kElements; ++i) out[i] = s.scale[i / 32] * float(q[i]) - s.min[i / 32];
+    }
+  }
+
+  static void recode(const uint8_t *in, int64_t blocks, uint8_t *codes, uint8_t *scales, uint8_t *offsets) {
+    for (int64_t b = 0; b < blocks; ++b, in += kBytes, codes += kElements) {
+      KScales s(in);
+      codesOf(in, codes);
+      for (int j = 0; j < 8; ++j) {
+        store(s.scale[j], scales, 8 * b + j);
+        store(-s.min[j], offsets, 8 * b + j);
+      }
+    }
+  }
+
+  static constexpr BlockCodec kCodec = {kElements, kBytes, decode, recode};
+};
+
 } // namespace llmc::wq

@@ -3,7 +3,7 @@
 #include "dialects/wq/codecs/Block.h"
 
 namespace llmc::wq {
-static constexpr int64_t kElements = 256, kBytes = 144;
+static constexpr int64_t kBytes = 144;
 
 static void codesOf(const uint8_t *block, uint8_t *q) {
   for (const uint8_t *nibbles = block + 16; nibbles < block + kBytes; nibbles += 32, q += 64)
@@ -13,25 +13,5 @@ static void codesOf(const uint8_t *block, uint8_t *q) {
     }
 }
 
-static void decode(const uint8_t *in, int64_t blocks, float *out) {
-  uint8_t q[kElements];
-  for (; blocks--; in += kBytes, out += kElements) {
-    KScales s(in);
-    codesOf(in, q);
-    for (int i = 0; i < kElements; ++i) out[i] = s.scale[i / 32] * float(q[i]) - s.min[i / 32];
-  }
-}
-
-static void recode(const uint8_t *in, int64_t blocks, uint8_t *codes, uint8_t *scales, uint8_t *offsets) {
-  for (int64_t b = 0; b < blocks; ++b, in += kBytes, codes += kElements) {
-    KScales s(in);
-    codesOf(in, codes);
-    for (int j = 0; j < 8; ++j) {
-      store(s.scale[j], scales, 8 * b + j);
-      store(-s.min[j], offsets, 8 * b + j);
-    }
-  }
-}
-
-const BlockCodec kQ4_K = {kElements, kBytes, decode, recode};
+const BlockCodec kQ4_K = KCodec<kBytes, codesOf>::kCodec;
 } // namespace llmc::wq

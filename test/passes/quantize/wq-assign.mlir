@@ -1,8 +1,11 @@
 // RUN: llmc-opt %s --split-input-file --llmc-wq-assign | FileCheck %s
 // RUN: llmc-opt %s --split-input-file --llmc-wq-assign=quantize=keep | FileCheck %s --check-prefix=KEEP
 // RUN: llmc-opt %s --split-input-file "--llmc-wq-assign=quantize=int8 group-size=64 asymmetric=true compute=f32" | FileCheck %s --check-prefix=INT8
+// RUN: llmc-opt %s --split-input-file "--llmc-wq-assign=quantize=keep group-size=64" --remarks-filter=refusal --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=KEPT
 // RUN: not llmc-opt %s --split-input-file --llmc-wq-assign=group-size=48 2>&1 | FileCheck %s --check-prefix=GROUP
 // RUN: not llmc-opt %s --split-input-file --llmc-wq-assign=quantize=int5 2>&1 | FileCheck %s --check-prefix=MODE
+
+// KEPT: remark: {{.*}}the weights are kept as the file has them: the group size or zero points asked for have no effect
 
 // Float weights: int4 by default, but the head and the embedding are i8; a wide model computes in int8.
 // GROUP: group-size: found 48, expected 16, 32, 64, 128 or 256
@@ -62,6 +65,29 @@ module attributes {llm.hidden = 2048 : i64} {
   func.func @step(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
     %w = llm.get_weight @proj : tensor<64x64x!wq.encoded<encoding = nf4, bits = 4, block = 64, scale = f32>>
     %y = llm.linear %x, %w : tensor<?x64xf32>, tensor<64x64x!wq.encoded<encoding = nf4, bits = 4, block = 64, scale = f32>> -> tensor<?x64xf32>
+    return %y : tensor<?x64xf32>
+  }
+}
+
+// -----
+
+// Experts as other linears; their router stays as it is in every mode.
+// CHECK: llm.weight @router {{.*}}wq.scheme = #wq.scheme<kind = bf16>
+// CHECK: llm.weight @up {{.*}}wq.scheme = #wq.scheme<kind = i4, group = 32>
+// CHECK: llm.weight @down {{.*}}wq.scheme = #wq.scheme<kind = i4, group = 32>
+// KEEP: llm.weight @up {{.*}}wq.scheme = #wq.scheme<kind = bf16>
+// INT8: llm.weight @router {{.*}}wq.scheme = #wq.scheme<kind = bf16>
+// INT8: llm.weight @up {{.*}}wq.scheme = #wq.scheme<kind = i8, group = 64, offset = zero_point>
+module attributes {llm.hidden = 64 : i64} {
+  llm.weight @router : tensor<1x64xbf16> [#llm.storage<0, 0, 128>]
+  llm.weight @up : tensor<32x64xbf16> [#llm.storage<0, 128, 4096>]
+  llm.weight @down : tensor<64x32xbf16> [#llm.storage<0, 4224, 4096>]
+  func.func @step(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+    %r = llm.get_weight @router : tensor<1x64xbf16>
+    %u = llm.get_weight @up : tensor<32x64xbf16>
+    %d = llm.get_weight @down : tensor<64x32xbf16>
+    %l = llm.linear %x, %r : tensor<?x64xf32>, tensor<1x64xbf16> -> tensor<?x1xf32>
+    %y = llm.moe %x, %l gate(%u) up(%u) down(%d) {activation = #llm.activation<silu>, k = 1 : i64} : tensor<?x64xf32>, tensor<?x1xf32> (tensor<32x64xbf16>) (tensor<32x64xbf16>) (tensor<64x32xbf16>)
     return %y : tensor<?x64xf32>
   }
 }
