@@ -10,7 +10,7 @@ namespace {
 // Row classes by measured cost: one row streams the weights, a few share a read in registers, more are blocked.
 constexpr int64_t kSmallRows = LLMC_FEW_ROWS;
 // Up to here unpacking weights in registers for each block of rows costs less than widening them once.
-constexpr int64_t kMediumRows = 23;
+constexpr int64_t kMediumRows = 31;
 } // namespace
 
 FlatSymbolRefAttr KernelPicker::declare(Location loc, kernel::Family family, StringRef row, Attribute attr,
@@ -63,6 +63,24 @@ FailureOr<ArrayAttr> KernelPicker::matmul(Location loc, kernel::MatmulAttr attr)
                      attr.getXFew() == attr.getXMany() && attr.getYFew() == attr.getYMany() &&
                          !attr.getRequantiseMany(),
                      [&](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
+}
+
+FailureOr<std::pair<ArrayAttr, int64_t>> KernelPicker::experts(Location loc, kernel::MatmulAttr a) {
+  RowClass few[] = {{1, 1, 1}, {2, kSmallRows, 1}};
+  RowClass many[] = {{1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, kMediumRows, 1}, {kMediumRows + 1, INT64_MAX, 1}};
+  // An expert may have few rows of a step of many.
+  auto anyRows = kernel::MatmulAttr::get(
+      a.getContext(), a.getN(), a.getK(), a.getW(), a.getXMany(), a.getXMany(), a.getBias(), a.getAccumulate(),
+      a.getActivation(), a.getGlu(), a.getRequantiseMany(), a.getYMany(), a.getYMany(), a.getXStride(), a.getYStride());
+  auto pick = [&](kernel::MatmulAttr attr, ArrayRef<RowClass> classes) {
+    return pickClasses(loc, kernel::Family::Matmul, attr, classes, true,
+                       [=](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
+  };
+  FailureOr<ArrayAttr> less = pick(a, few), more = pick(anyRows, many);
+  if (failed(less) || failed(more)) return failure();
+  SmallVector<Attribute> callees(less->begin(), less->end());
+  llvm::append_range(callees, *more);
+  return std::pair(ArrayAttr::get(a.getContext(), callees), int64_t(less->size()));
 }
 
 FailureOr<ArrayAttr> KernelPicker::rowwise(Location loc, kernel::RowwiseAttr attr) {

@@ -82,6 +82,22 @@ struct llmc_panels {
   void *best;                   /* llmc_batch.best if y are the step's logits, else null */
 };
 
+/* Row counts that a matmul has kernels of its own for. */
+enum { LLMC_ROW_CLASSES = 4 };
+
+/* The matmuls of a mixture of experts: what llmc_step_experts deals to the threads. Rows are sorted by expert; expert e
+ * multiplies rows [first[e], first[e + 1]) of x by its own weight, those of the experts lie behind each other. Experts
+ * without rows cost nothing, their weights are not read. begin, end and rows are its own. */
+struct llmc_experts {
+  struct llmc_matmul_args args; /* of all rows and the first expert; no bias */
+  const int32_t *first;         /* [experts + 1] */
+  int64_t experts, panels;      /* panels: of one expert */
+  int64_t panel_bytes, x_stride, y_stride;
+  llmc_kernel_fn kernels[LLMC_ROW_CLASSES]; /* kernels[i] serves up to most_rows[i] rows, ascending; the last any */
+  int64_t most_rows[LLMC_ROW_CLASSES];
+  void *claimed; /* this call's part of llmc_batch.claims */
+};
+
 /* Rowwise kernels. unit: a row, or where the op says so a part of one. The meaning of x, w, b and y is the op's
  * (codegen/kernels/rowwise/README.md). */
 struct llmc_rowwise_args {

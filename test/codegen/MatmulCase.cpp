@@ -135,6 +135,7 @@ float MatmulData::weight(int64_t n, int64_t k) const {
 void MatmulData::makeX(int64_t rows, Kind kind) {
   x.assign(rows * desc.xStride, char(0xA5));
   std::vector<float> row(desc.k);
+  std::vector<double> xs(rows * desc.k);
   magnitudes.assign(rows * columns(), 0);
   flushed.assign(rows * columns(), 0);
   lastPlaces.assign(rows * columns(), 0);
@@ -160,21 +161,35 @@ void MatmulData::makeX(int64_t rows, Kind kind) {
       Q8Row q(out, desc.k, desc.x.block);
       for (int64_t k = 0; k < desc.k; ++k) row[k] = float(q.codes[k]) * q.scales[k / desc.x.block];
     }
-    for (int64_t n = 0; n < columns(); ++n) {
-      double sum = 4, flush = 0, places = 0; // |bias| and |y| are below 2
-      double unit = desc.w.kind == WeightKind::I4 ? 8 : desc.w.kind == WeightKind::I8 ? 128 : 1;
+    for (int64_t k = 0; k < desc.k; ++k) xs[r * desc.k + k] = std::fabs(double(row[k]));
+  }
+  measure(xs);
+}
+
+/// What bound() is made of, from |x|. The parts of a weight with a minimum count apart.
+void MatmulData::measure(const std::vector<double> &xs) {
+  const double unit = desc.w.kind == WeightKind::I4 ? 8 : desc.w.kind == WeightKind::I8 ? 128 : 1;
+  std::vector<double> values(desc.k), most(desc.k), scaleOf(desc.k);
+  for (int64_t n = 0; n < columns(); ++n) {
+    double places = 0;
+    for (int64_t k = 0; k < desc.k; ++k) {
+      PackedElement e = unpackElement(desc.w, desc.k, packed(), n, k);
+      values[k] = desc.w.isInteger() ? std::fabs(double(e.code - e.zero) * e.scale) + std::fabs(e.minimum)
+                                     : std::fabs(double(e.value));
+      if (desc.x.is16Bit() && desc.w.offset == Offset::ZeroPoint) { // multiplied about the centre, then corrected
+        int centre = desc.w.kind == WeightKind::I4 ? 8 : 128;
+        values[k] = (std::abs(e.code - centre) + std::abs(e.zero - centre)) * std::fabs(double(e.scale));
+      }
+      places += unit * std::fabs(e.scale) * 0x1p-24;
+      most[k] = std::fabs(desc.w.isInteger() ? e.code : e.value) + 1;
+      scaleOf[k] = std::max(1.0f, std::fabs(e.scale));
+    }
+    for (int64_t r = 0; r < rowCount; ++r) {
+      double sum = 4, flush = 0; // |bias| and |y| are below 2
       for (int64_t k = 0; k < desc.k; ++k) {
-        PackedElement e = unpackElement(desc.w, desc.k, packed(), n, k);
-        double value =
-            desc.w.isInteger() ? std::fabs(double(e.code - e.zero) * e.scale) + std::fabs(e.minimum) : e.value;
-        if (desc.x.is16Bit() && desc.w.offset == Offset::ZeroPoint) { // multiplied about the centre, then corrected
-          int centre = desc.w.kind == WeightKind::I4 ? 8 : 128;
-          value = (std::abs(e.code - centre) + std::abs(e.zero - centre)) * std::fabs(double(e.scale));
-        }
-        sum += std::fabs(value * row[k]);
-        places += unit * std::fabs(e.scale) * 0x1p-24;
-        flush += (std::fabs(row[k]) + std::fabs(desc.w.isInteger() ? e.code : e.value) + 1) *
-                 std::max(1.0f, std::fabs(e.scale));
+        double x = xs[r * desc.k + k];
+        sum += values[k] * x;
+        flush += (x + most[k]) * scaleOf[k];
       }
       magnitudes[r * columns() + n] = sum;
       flushed[r * columns() + n] = flush;

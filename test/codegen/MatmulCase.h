@@ -59,6 +59,7 @@ private:
   void makeFloats(Kind kind);
   void pack();
   void makeX(int64_t rows, Kind kind);
+  void measure(const std::vector<double> &xs);
   uint32_t random() { return state = state * 1664525u + 1013904223u, state >> 8; }
   uint32_t scaleBits(ScaleType type, Kind kind);
   static float oldY(int64_t row, int64_t n) { return float((row * 31 + n * 17) % 101 - 50) / 32; }

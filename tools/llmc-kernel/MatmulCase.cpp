@@ -112,11 +112,13 @@ template <> std::vector<MatmulDesc> descriptors<MatmulDesc>(const Shape &shape) 
       d.xStride = rowStride(x, shape.k), d.yStride = rowStride(RowFormat::F32, roundUp(shape.n, kPanel));
       all.push_back(d);
     }
-  for (MatmulDesc d : std::vector(all)) { // tiles of int8 take wider blocks, with exact and with requantised weights
+  for (MatmulDesc d : std::vector(all)) { // tiles of int8 take wider blocks; requantised weights the widest
     if (d.x != RowFormat::Q8) continue;
     d.x = RowFormat::q8(128), d.xStride = rowStride(d.x, d.k);
     all.push_back(d);
     d.requantise = true;
+    all.push_back(d);
+    d.x = RowFormat::q8(512), d.xStride = rowStride(d.x, d.k);
     all.push_back(d);
   }
   for (MatmulDesc d : std::vector(all)) { // the richest epilogue

@@ -124,8 +124,10 @@ llvm::Error benchModel(const BenchCommand &command, const Model &model, double l
   if (!costs) return costs.takeError();
   llvm::Expected<BenchRun> run = runBench(model, *costs, command.settings);
   if (!run) return run.takeError();
+  const BenchResult *decode = first(*run, false);
+  int64_t rows = decode ? decode->what.batch : 1;
   double weightBytes = 0;
-  for (const CallCost &call : costs->calls) weightBytes += double(call.count * call.weightBytes);
+  for (const CallCost &call : costs->calls) weightBytes += double(call.count) * call.weightsRead(rows);
   (command.json ? printJson : printText)(command, model, *run, loadSeconds, weightBytes);
   return llvm::Error::success();
 }

@@ -1,7 +1,6 @@
 // Weights of AMX kernels, a chunk of k and 64 columns at a time, to B tiles in L1.
 #pragma once
-#include "codegen/kernels/matmul/Loops.h"
-#include "codegen/kernels/matmul/Requantise.h"
+#include "codegen/kernels/matmul/RequantisedLines.h"
 
 namespace llmc::matmul {
 
@@ -22,7 +21,8 @@ public:
 
   /// `base`: the strip's first byte, from rsp.
   Int8Strip(Assembler &a, const MatmulDesc &desc, const Xbyak::RegExp &base, int64_t stepK)
-      : a(a), f(desc.w), base(base), stepK(stepK), requantised(requantises(desc)), perColumn(f.group >= desc.k) {}
+      : a(a), f(desc.w), base(base), stepK(stepK), requantised(requantises(desc)), perColumn(f.group >= desc.k),
+        lines(a, desc.w) {}
 
   /// The chunk of `loops` (its weights, steps, whether it is the last one).
   void unpack(AmxEmitter &loops);
@@ -42,13 +42,9 @@ private:
   void groups(AmxEmitter &loops);
   void countGroups(AmxEmitter &loops);
   void ranges(AmxEmitter &loops);
-  void offsetOf(const Xbyak::Zmm &to, const Xbyak::Zmm &scale, int line);
-  void toWords(const Xbyak::Zmm &v);
-  void ratios();
   void parameters();
   void step();
   void exactLine(int line);
-  void requantisedLine(int line);
   void store(const Xbyak::Zmm &codes, int line, int row);
   void clearRest(AmxEmitter &loops);
   /// One row for all steps.
@@ -57,7 +53,6 @@ private:
     Xbyak::RegExp at = base + size_t(2 * kHalfBytes + table + line * 64);
     return oneRow() ? a.ptr[at] : a.ptr[at + step];
   }
-  int64_t halfRange() const { return f.kind == WeightKind::I4 ? 8 : 128; }
   int64_t kPerStep() const { return f.kind == WeightKind::I4 ? 8 : 4; } // of a line
 
   Assembler &a;
@@ -65,13 +60,11 @@ private:
   const Xbyak::RegExp base;
   const int64_t stepK;
   const bool requantised, perColumn;
-  // rax codes, rbx scales of the group, r12 strip, rdx table row, r14 and r15 counters. Of each line of 16 columns: the
-  // ratio and what is added (words), 127 over the largest weight; or what is subtracted from the codes (bytes).
-  Xbyak::Zmm ratio(int line) const { return Xbyak::Zmm(16 + line); }
-  Xbyak::Zmm added(int line) const { return Xbyak::Zmm(20 + line); }
-  Xbyak::Zmm inverse(int line) const { return Xbyak::Zmm(24 + line); }
+  RequantisedLines lines;
+  // rax codes, rbx scales of the group, r12 strip, rdx table row, r14 and r15 counters. With exact scales, of each line
+  // of 16 columns: what is subtracted from the codes (bytes).
   Xbyak::Zmm centre(int line) const { return Xbyak::Zmm(f.offset == Offset::None ? 16 : 16 + line); }
-  const Xbyak::Zmm topBits{28}, signBit{29}, highByte{31}, nibbles{28};
+  const Xbyak::Zmm nibbles{28};
 };
 
 /// I4 and I8 weights as BF16 or F16, rounded once after scale and offset (F16 with f16 scales: the product, or the

@@ -9,18 +9,21 @@ target_sources(llmc_codegen PRIVATE
   kernels/matmul/Float.cpp
   kernels/matmul/FloatRows16.cpp
   kernels/matmul/IntF32.cpp
-  kernels/matmul/IntQ8Avx2.cpp
-  kernels/matmul/IntQ8Avx512.cpp
   kernels/matmul/IntQ8Large.cpp
+  kernels/matmul/IntQ8Small.cpp
   kernels/matmul/IntRows16.cpp
   kernels/matmul/Loops.cpp
   kernels/matmul/Pack.cpp
   kernels/matmul/Q8Loops.cpp
+  kernels/matmul/Q8Sums.cpp
   kernels/matmul/Q8Tile.cpp
   kernels/matmul/Q8Wide.cpp
+  kernels/matmul/Q8WideRequantised.cpp
   kernels/matmul/Quantize.cpp
   kernels/matmul/Reference.cpp
   kernels/matmul/Requantise.cpp
+  kernels/matmul/RequantisedLines.cpp
   kernels/matmul/Rows16.cpp
   kernels/matmul/Table.cpp
+  kernels/matmul/TableQ8.cpp
 )

@@ -13,11 +13,10 @@ using namespace Xbyak;
 namespace {
 constexpr int kMaxRows = 192;         // rows of a chunk: widening is 2 % of the work then, and sums take 48 KB
 constexpr int kRowBytes = kPanel * 4; // of the sums of a row
-constexpr int64_t kPackedBlock = kTileRows * kPackedRow;
 const Gpr g;
 
 /// Places on the stack, from rsp: the sums of a chunk of rows, loop variables, integer sums of a unit, x + 128 of two
-/// row blocks, records.
+/// row blocks (kPacked), records.
 enum : int64_t {
   kSums = 0,
   kRowsLeft = kMaxRows * kRowBytes, // of the call
@@ -37,13 +36,12 @@ enum : int64_t {
   kAheadLines = kRowsLeft + 112, // how many lines of them for each row block
   kTotals = kRowsLeft + 128,
   kPacked = kTotals + 12 * 64,
-  kRecords = kPacked + 2 * kPackedBlock,
 };
 
 class Emitter {
 public:
   Emitter(Assembler &a, const MatmulDesc &desc, Q8Isa q8)
-      : a(a), desc(desc), isa(q8.isa), q8(q8), chunks(desc), wide(desc, q8), tile(a, desc, q8, chunks, kTotals) {}
+      : a(a), desc(desc), isa(q8.isa), q8(q8), chunks(desc), wide(desc, q8), tile(a, desc, q8, chunks, wide, kTotals) {}
   void emit();
 
 private:
@@ -60,7 +58,7 @@ private:
   void prefetchWeights();
   void finishRows();
 
-  bool inParts() const { return Q8Tile::width(isa) < isa.vectors(); }
+  bool inParts() const { return Q8Tile::widthOf(isa) < isa.vectors(); }
   Address slot(int64_t offset) const { return a.qword[a.rsp + uint32_t(offset)]; }
   Address field(size_t offset) const { return a.qword[g.args + offset]; }
 
@@ -69,6 +67,7 @@ private:
   const Isa isa;
   const Q8Isa q8;
   const Q8Chunks chunks;
+  const int64_t packedBlock = kTileRows * chunks.packedRow(), records = kPacked + 2 * packedBlock; // on the stack
   const Wide wide;
   Q8Tile tile;
   const Reg64 sums{g.scales}; // of the row block
@@ -77,7 +76,7 @@ private:
 };
 
 void Emitter::emit() {
-  int64_t stack = kRecords + chunks.chunkUnits * wide.bytes;
+  int64_t stack = records + chunks.chunkUnits * wide.bytes;
   a.enter({a.rbx, a.r12, a.r13, a.r14, a.r15}, int(stack));
   touchStack(stack);
   Label done, next;
@@ -212,7 +211,7 @@ void Emitter::finishRows() {
 
 void Emitter::widen() {
   a.mov(g.w, slot(kWeights));
-  a.lea(g.xk, a.ptr[a.rsp + uint32_t(kRecords)]);
+  a.lea(g.xk, a.ptr[a.rsp + uint32_t(records)]);
   auto emit = [&](int64_t units, int64_t restK) {
     emitWiden(a, desc, q8, chunks, units, restK);
     a.mov(slot(kUnits), uint32_t(tile.pairs() ? units / 2 : units));
@@ -249,7 +248,7 @@ void Emitter::chunk() {
   if (ahead) {
     pack(kTileRows);
     a.mov(slot(kThisPacked), Q8Tile::packed());
-    a.add(Q8Tile::packed(), uint32_t(kPackedBlock));
+    a.add(Q8Tile::packed(), uint32_t(packedBlock));
     a.mov(slot(kNextPacked), Q8Tile::packed());
   }
   a.L(full);
@@ -275,14 +274,22 @@ void Emitter::chunk() {
   a.add(slot(kBlocks), uint32_t(k / desc.x.block * 4));
 }
 
-/// x + 128 of `rows` rows for a chunk, to where `packed` comes to point. (Nobody uses what is past the last chunk.)
+/// x + 128 of `rows` rows for the units of a chunk, to where `packed` comes to point.
 void Emitter::pack(int rows) {
+  constexpr int64_t kStep = 32;
+  int64_t steps = tile.pairs() ? 1 : chunks.unit / kStep; // of what kUnits counts
   a.lea(Q8Tile::packed(), a.ptr[a.rsp + uint32_t(kPacked)]);
   a.mov(g.y, slot(kCodes));
   a.add(g.y, g.x);
-  for (int r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < chunks.chunkUnits * chunks.unit; i += isa.bytes())
-      tile.pack(g.y + (r * desc.xStride + i), Q8Tile::packed() + (r * kPackedRow + i), isa.bytes(), 0);
+  a.imul(g.inner, slot(kUnits), int(steps));
+  Label next;
+  a.L(next);
+  for (int r = 0; r < rows; ++r) tile.pack(g.y + r * desc.xStride, Q8Tile::packed() + r * chunks.packedRow(), kStep, 0);
+  a.add(g.y, kStep);
+  a.add(Q8Tile::packed(), kStep);
+  a.dec(g.inner);
+  a.jnz(next);
+  a.lea(Q8Tile::packed(), a.ptr[a.rsp + uint32_t(kPacked)]);
 }
 
 /// g.xk := this row block, packed; prepares packing of the next one at its place.
@@ -331,9 +338,9 @@ void Emitter::rowBlock(int rows, bool packsAhead) {
   Label top;
   if (inParts()) a.xor_(part.cvt32(), part.cvt32());
   a.L(top);
-  a.lea(g.w, a.ptr[ofPart(a.rsp) + uint32_t(kRecords + wide.codes)]);
+  a.lea(g.w, a.ptr[ofPart(a.rsp) + uint32_t(records + wide.codes)]);
   for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < Q8Tile::width(isa); ++v) a.vmovaps(tile.sum(r, v), sumAt(r, v));
+    for (int v = 0; v < Q8Tile::widthOf(isa); ++v) a.vmovaps(tile.sum(r, v), sumAt(r, v));
   if (packsAhead) {
     nextPacked();
   } else if (q8.vnni) {
@@ -346,16 +353,20 @@ void Emitter::rowBlock(int rows, bool packsAhead) {
   a.mov(g.outer, slot(kUnits));
   tile.emit(rows, packsAhead);
   for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < Q8Tile::width(isa); ++v) a.vmovaps(sumAt(r, v), tile.sum(r, v));
+    for (int v = 0; v < Q8Tile::widthOf(isa); ++v) a.vmovaps(sumAt(r, v), tile.sum(r, v));
   if (!inParts()) return;
-  a.add(part, uint32_t(Q8Tile::width(isa) * isa.bytes()));
+  a.add(part, uint32_t(Q8Tile::widthOf(isa) * isa.bytes()));
   a.cmp(part, kRowBytes);
   a.jl(top, CodeGenerator::T_NEAR);
 }
 } // namespace
 
-llvm::Expected<Code> emitIntQ8LargeAvx512(const MatmulDesc &desc, const Target &target) {
-  return assemble([&](Assembler &a) { Emitter(a, desc, {{true}, true}).emit(); });
+template <bool avx512, bool vnni> llvm::Expected<Code> emitIntQ8Large(const MatmulDesc &desc, const Target &) {
+  return assemble([&](Assembler &a) { Emitter(a, desc, {{avx512}, vnni}).emit(); });
 }
+template llvm::Expected<Code> emitIntQ8Large<true, true>(const MatmulDesc &, const Target &);
+template llvm::Expected<Code> emitIntQ8Large<true, false>(const MatmulDesc &, const Target &);
+template llvm::Expected<Code> emitIntQ8Large<false, true>(const MatmulDesc &, const Target &);
+template llvm::Expected<Code> emitIntQ8Large<false, false>(const MatmulDesc &, const Target &);
 
 } // namespace llmc::matmul

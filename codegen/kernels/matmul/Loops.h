@@ -84,9 +84,9 @@ inline void broadcast(Assembler &a, const Xbyak::Xmm &to, uint32_t bits) {
 }
 
 /// The emitters. Each takes every format of its kind of weight and any minRows..maxRows.
-llvm::Expected<Code> emitIntQ8Avx512(const MatmulDesc &desc, const Target &target); // I4, I8 by Q8 rows: VNNI
-llvm::Expected<Code> emitIntQ8LargeAvx512(const MatmulDesc &desc, const Target &target);
-llvm::Expected<Code> emitIntQ8Avx2(const MatmulDesc &desc, const Target &target);
+/// I4, I8 by Q8 rows: bytes are multiplied by vpdpbusd or (not vnni) by vpmaddubsw, then not I8 with AVX-512.
+template <bool avx512, bool vnni> llvm::Expected<Code> emitIntQ8Small(const MatmulDesc &desc, const Target &target);
+template <bool avx512, bool vnni> llvm::Expected<Code> emitIntQ8Large(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitIntF32Avx512(const MatmulDesc &desc, const Target &target); // I4, I8 by F32 rows
 llvm::Expected<Code> emitIntF32Avx2(const MatmulDesc &desc, const Target &target);
 llvm::Expected<Code> emitFloatAvx512(const MatmulDesc &desc, const Target &target); // F32, F16, BF16 by F32 rows

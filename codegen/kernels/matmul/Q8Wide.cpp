@@ -1,5 +1,6 @@
 #include "codegen/kernels/matmul/Q8Wide.h"
 #include "codegen/kernels/matmul/Quantize.h"
+#include "codegen/kernels/matmul/Requantise.h"
 #include <array>
 
 namespace llmc::matmul {
@@ -11,9 +12,10 @@ static constexpr int64_t kChunk = 256;
 
 Q8Chunks::Q8Chunks(const MatmulDesc &desc) {
   int64_t group = desc.w.group, k = desc.w.paddedK(desc.k);
-  unit = unitOf(desc.w, desc.k, desc.x.block);
+  const bool requantised = requantises(desc);
+  unit = requantised ? desc.x.block : unitOf(desc.w, desc.k, desc.x.block);
   oneGroup = group >= desc.k;
-  chunkUnits = (oneGroup || group > kChunk ? kChunk : kChunk / group * group) / unit;
+  chunkUnits = (requantised ? kRequantiseBlock : oneGroup || group > kChunk ? kChunk : kChunk / group * group) / unit;
   int64_t units = roundUp(k, unit) / unit;
   restK = k - (units - 1) * unit;
   if (unit < kActivationBlock && units % 2) ++units, restK = 0;
@@ -23,19 +25,16 @@ Q8Chunks::Q8Chunks(const MatmulDesc &desc) {
 
 Wide::Wide(const MatmulDesc &desc, Q8Isa isa) {
   const WeightFormat &f = desc.w;
-  bool i4 = f.kind == WeightKind::I4;
-  term = RowTerm::None, factor = 0;
-  if (f.offset == Offset::ZeroPoint && !(isa.vnni && i4)) term = RowTerm::PerColumn;
-  if (f.offset == Offset::None && i4 && !isa.vnni) term = RowTerm::Constant, factor = -8;
-  if (f.hasMinimum() && !i4) term = RowTerm::Constant, factor = 128;
+  const bool i4 = f.kind == WeightKind::I4, requantised = requantises(desc);
+  hasMinima = f.hasMinimum() && !requantised;
+  term = requantised ? RowTerm() : !i4 ? RowTerm::ofCentred(f) : isa.vnni ? RowTerm() : RowTerm::ofCodes(f);
   int64_t at = 0;
   auto take = [&](bool there, int64_t size) { return at += there ? size : 0, at - (there ? size : 0); };
   start = take(isa.vnni, kLine);
-  zeros = take(term == RowTerm::PerColumn, kLine);
-  int64_t unit = unitOf(f, desc.k, desc.x.block);
-  codes = take(true, unit / 4 * kLine);
+  zeros = take(term.kind == RowTerm::PerColumn, kLine);
+  codes = take(true, Q8Chunks(desc).unit / 4 * kLine);
   scales = take(true, kLine);
-  minima = take(f.hasMinimum(), kLine);
+  minima = take(hasMinima, kLine);
   bytes = at;
 }
 
@@ -135,13 +134,9 @@ void Emitter::finishPart(int part) {
       a.vpsubd(start(v), temp(1), start(v)); // -128 * sum of the weights, as x is 128 too large
       store(start(v), wide.start, part, v);
     }
-    if (wide.term == RowTerm::PerColumn) {
-      if (i4)
-        clear(a, temp(2));
-      else
-        broadcast(a, temp(2), 128);
+    if (wide.term.kind == RowTerm::PerColumn) {
       loadZeroPoints(a, isa, f, temp(0), g.scales, 0, vector);
-      a.vpsubw(temp(0), temp(2), temp(0)); // the upper halves stay 0
+      wide.term.ofZeroPoints(a, temp(0), temp(2));
       store(temp(0), wide.zeros, part, v);
     }
     loadScales(a, isa, f.scale, temp(0), g.scales, 0, vector);
@@ -198,6 +193,7 @@ void Emitter::emit(int64_t units, int64_t restK) {
 } // namespace
 
 void emitWiden(Assembler &a, const MatmulDesc &desc, Q8Isa isa, const Q8Chunks &chunks, int64_t units, int64_t restK) {
+  if (requantises(desc)) return emitWidenRequantised(a, desc, chunks, units, restK);
   Emitter(a, desc, isa, chunks).emit(units, restK);
 }
 

@@ -1,39 +1,36 @@
 // The rows of the matmul family: which weights, activations and row counts each serves, on which ISA, at what cost.
 #include "codegen/kernels/matmul/Amx.h"
 #include "codegen/kernels/matmul/Epilogue.h"
-#include "codegen/kernels/matmul/Q8Loops.h"
+#include "codegen/kernels/matmul/Loops.h"
+#include "codegen/kernels/matmul/Rows.h"
 #include "codegen/portable/Portable.h"
 #include <algorithm>
-#include <array>
+#include <vector>
 
 namespace llmc {
-namespace {
-using namespace matmul;
-constexpr WeightKind I4 = WeightKind::I4, I8 = WeightKind::I8, F16 = WeightKind::F16, BF16 = WeightKind::BF16;
-constexpr RowFormat F32 = RowFormat::F32, Q8 = RowFormat::Q8;
-constexpr RowFormat bf16(WeightKind order) { return {RowFormat::Kind::BF16, 0, order}; }
-constexpr RowFormat bf16Pair(WeightKind order) { return {RowFormat::Kind::BF16Pair, 0, order}; }
-constexpr RowFormat f16(WeightKind order) { return {RowFormat::Kind::F16, 0, order}; }
-constexpr RowFormat kBf16I4 = bf16(I4), kBf16I8 = bf16(I8), kBf16Natural = bf16(BF16), kPairI4 = bf16Pair(I4),
-                    kPairI8 = bf16Pair(I8), kPairNatural = bf16Pair(BF16), kF16I4 = f16(I4), kF16I8 = f16(I8),
-                    kF16Natural = f16(F16);
 
-/// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7..23, 24 and more.
-enum class Rows : uint8_t { One, Small, Medium, Large };
+static std::string number(int64_t value) { return std::to_string(value); }
 
-std::string number(int64_t value) { return std::to_string(value); }
-
-Refusal refuseRows(const MatmulDesc &d, Rows rows) {
-  int64_t most = rows == Rows::One ? 1 : rows == Rows::Small ? 6 : rows == Rows::Medium ? 23 : INT64_MAX;
-  if (d.minRows < 1 || d.minRows > d.maxRows)
-    return "rows " + number(d.minRows) + ".." + number(d.maxRows) + ", expected 1 <= first <= last";
-  if (d.maxRows > most) return "up to " + number(d.maxRows) + " rows, expected at most " + number(most);
+Refusal matmul::refuseKind(const MatmulDesc &d, WeightKind kind) {
+  static constexpr const char *kKinds[] = {"4-bit", "8-bit", "f16", "bf16", "f32"};
+  if (d.w.kind != kind)
+    return std::string("weights are ") + kKinds[unsigned(d.w.kind)] + ", expected " + kKinds[unsigned(kind)];
+  if (d.x.is16Bit() && d.x.order != kind)
+    return std::string("activations are in the order of ") + kKinds[unsigned(d.x.order)] + " weights, expected " +
+           kKinds[unsigned(kind)];
   return std::nullopt;
 }
 
-/// Displacements and immediates of the emitters are 32 bits, and they address up to 6 rows from one register.
-Refusal refuseSizes(const MatmulDesc &d) {
-  constexpr int64_t largestStride = int64_t(1) << 28, largestPanel = int64_t(1) << 31;
+Refusal matmul::refuseRows(const MatmulDesc &d, Rows rows) {
+  if (d.minRows < 1 || d.minRows > d.maxRows)
+    return "rows " + number(d.minRows) + ".." + number(d.maxRows) + ", expected 1 <= first <= last";
+  if (d.maxRows > mostRows(rows))
+    return "up to " + number(d.maxRows) + " rows, expected at most " + number(mostRows(rows));
+  return std::nullopt;
+}
+
+Refusal matmul::refuseSizes(const MatmulDesc &d) {
+  constexpr int64_t largestStride = int64_t(1) << 27, largestPanel = int64_t(1) << 31;
   if (d.n < 1 || d.k < 1) return "shape " + number(d.n) + " x " + number(d.k) + ", expected at least 1 x 1";
   for (int64_t stride : {d.xStride, d.yStride})
     if (stride < 1 || stride > largestStride)
@@ -43,28 +40,32 @@ Refusal refuseSizes(const MatmulDesc &d) {
   return std::nullopt;
 }
 
-Refusal refuseGroup(const MatmulDesc &d) {
+Refusal matmul::refuseGroup(const MatmulDesc &d) {
+  if (d.w.group < 1 || d.k < 1) return "group size (" + number(d.w.group) + ") or k (" + number(d.k) + ") below 1";
   if (d.w.group != 16 && (d.w.group < 32 || d.w.group % 32))
     return "group size (" + number(d.w.group) + ") is neither 16 nor a multiple of 32";
   if (d.w.group > 256 && d.w.group != d.k)
     return "group size (" + number(d.w.group) + ") is above 256 and not k (" + number(d.k) + ")";
-  if (d.x.isQ8()) return refuseUnits(d);
   return std::nullopt;
 }
 
+namespace {
+using namespace matmul;
+constexpr WeightKind I4 = WeightKind::I4, I8 = WeightKind::I8, F16 = WeightKind::F16, BF16 = WeightKind::BF16;
+constexpr RowFormat F32 = RowFormat::F32;
+constexpr RowFormat bf16(WeightKind order) { return {RowFormat::Kind::BF16, 0, order}; }
+constexpr RowFormat bf16Pair(WeightKind order) { return {RowFormat::Kind::BF16Pair, 0, order}; }
+constexpr RowFormat f16(WeightKind order) { return {RowFormat::Kind::F16, 0, order}; }
+constexpr RowFormat kBf16I4 = bf16(I4), kBf16I8 = bf16(I8), kBf16Natural = bf16(BF16), kPairI4 = bf16Pair(I4),
+                    kPairI8 = bf16Pair(I8), kPairNatural = bf16Pair(BF16), kF16I4 = f16(I4), kF16I8 = f16(I8),
+                    kF16Natural = f16(F16);
+
 template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDesc &d, const Target &) {
-  static constexpr const char *kinds[] = {"4-bit", "8-bit", "f16", "bf16", "f32"};
-  if (d.w.kind != kind)
-    return std::string("weights are ") + kinds[unsigned(d.w.kind)] + ", expected " + kinds[unsigned(kind)];
-  if (d.x.kind != x.kind) return "activations are " + d.x.name() + ", expected " + (x.isQ8() ? "q8" : x.name());
-  if (d.x.is16Bit() && d.x.order != x.order)
-    return std::string("activations are in the order of ") + kinds[unsigned(d.x.order)] + " weights, expected " +
-           kinds[unsigned(x.order)];
+  if (d.x.kind != x.kind && d.w.kind == kind) return "activations are " + d.x.name() + ", expected " + x.name();
+  if (Refusal reason = refuseKind(d, kind)) return reason;
   if (d.requantise) return std::string("requantised weights, expected exact group scales");
   if (Refusal reason = refuseEpilogue(d)) return reason;
   if (Refusal reason = refuseRows(d, rows)) return reason;
-  if (kind == I4 || kind == I8)
-    if (d.w.group < 1 || d.k < 1) return "group size (" + number(d.w.group) + ") or k (" + number(d.k) + ") below 1";
   if (kind == I4 || kind == I8)
     if (Refusal reason = refuseGroup(d)) return reason;
   if (x == F32 && d.k % 8) return "k (" + number(d.k) + ") is not a multiple of 8";
@@ -72,12 +73,9 @@ template <WeightKind kind, RowFormat x, Rows rows> Refusal refuse(const MatmulDe
 }
 
 /// Seconds for minRows rows (as the portable row counts): the slower of reading the weights once and multiplying.
-template <RowFormat x, bool avx512, Rows rows> double cost(const MatmulDesc &d, const Target &t) {
-  // Multiply-adds: f32 as t.fmaPerSecond; AVX2 has half of it on an AVX-512 CPU. VNNI as t.dot8PerSecond;
-  // vpmaddubsw takes about 2.5 instructions for what vpdpbusd does in one, for half as many columns.
-  bool halved = !avx512 && t.features.contains(kAvx512);
-  double rate = x == RowFormat::F32 ? t.fmaPerSecond * 0.7 : avx512 ? t.dot8PerSecond * 0.7 : t.fmaPerSecond * 1.4;
-  if (halved) rate /= 2;
+template <bool avx512, Rows rows> double cost(const MatmulDesc &d, const Target &t) {
+  double rate = t.fmaPerSecond * 0.7;
+  if (!avx512 && t.features.contains(kAvx512)) rate /= 2; // AVX2 has half of it there
   double columns = double(roundUp(d.n, kPanel));
   double seconds =
       std::max(double(d.w.bytes(d.n, d.k)) / t.bytesPerSecond, double(d.minRows) * columns * double(d.k) / rate);
@@ -99,7 +97,7 @@ using Emit = llvm::Expected<Code> (*)(const MatmulDesc &, const Target &);
 
 template <WeightKind kind, RowFormat x, Rows rows, bool avx512>
 constexpr Kernel<MatmulDesc> row(const char *name, Features needs, Emit emit) {
-  return {.name = name, .needs = needs, .refuse = refuse<kind, x, rows>, .cost = cost<x, avx512, rows>, .emit = emit};
+  return {.name = name, .needs = needs, .refuse = refuse<kind, x, rows>, .cost = cost<avx512, rows>, .emit = emit};
 }
 
 template <WeightKind kind, RowFormat x, Rows rows> constexpr Kernel<MatmulDesc> row16(const char *name, Emit emit) {
@@ -124,22 +122,6 @@ constexpr Features kAmxInt8 = {Feature::AmxInt8}, kAmxBf16 = {Feature::AmxBf16, 
 
 // clang-format off
 constexpr Kernel<MatmulDesc> kRows[] = {
-  row<I4, Q8, Rows::One, true>("matmul_w4a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I4, Q8, Rows::Small, true>("matmul_w4a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I4, Q8, Rows::Medium, true>("matmul_w4a8_medium_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I4, Q8, Rows::Large, true>("matmul_w4a8_large_avx512vnni", kAvx512Vnni, emitIntQ8LargeAvx512),
-  row<I4, Q8, Rows::One, false>("matmul_w4a8_m1_avx2", kAvx2, emitIntQ8Avx2),
-  row<I4, Q8, Rows::Small, false>("matmul_w4a8_small_avx2", kAvx2, emitIntQ8Avx2),
-  row<I4, Q8, Rows::Large, false>("matmul_w4a8_large_avx2", kAvx2, emitIntQ8Avx2),
-
-  row<I8, Q8, Rows::One, true>("matmul_w8a8_m1_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I8, Q8, Rows::Small, true>("matmul_w8a8_small_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I8, Q8, Rows::Medium, true>("matmul_w8a8_medium_avx512vnni", kAvx512Vnni, emitIntQ8Avx512),
-  row<I8, Q8, Rows::Large, true>("matmul_w8a8_large_avx512vnni", kAvx512Vnni, emitIntQ8LargeAvx512),
-  row<I8, Q8, Rows::One, false>("matmul_w8a8_m1_avx2", kAvx2, emitIntQ8Avx2),
-  row<I8, Q8, Rows::Small, false>("matmul_w8a8_small_avx2", kAvx2, emitIntQ8Avx2),
-  row<I8, Q8, Rows::Large, false>("matmul_w8a8_large_avx2", kAvx2, emitIntQ8Avx2),
-
   row<I4, F32, Rows::One, true>("matmul_w4a32_m1_avx512", kAvx512, emitIntF32Avx512),
   row<I4, F32, Rows::Small, true>("matmul_w4a32_small_avx512", kAvx512, emitIntF32Avx512),
   row<I4, F32, Rows::Large, true>("matmul_w4a32_large_avx512", kAvx512, emitIntF32Avx512),
@@ -226,9 +208,10 @@ constexpr Kernel<MatmulDesc> kRows[] = {
 
 template <> llvm::ArrayRef<Kernel<MatmulDesc>> kernelTable<MatmulDesc>() {
   static const auto table = [] {
-    std::array<Kernel<MatmulDesc>, std::size(kRows) + 1> rows;
-    std::copy(std::begin(kRows), std::end(kRows), rows.begin());
-    rows.back() = kPortableMatmul; // serves what no row above takes
+    llvm::ArrayRef<Kernel<MatmulDesc>> intQ8 = intQ8Rows();
+    std::vector<Kernel<MatmulDesc>> rows(intQ8.begin(), intQ8.end());
+    rows.insert(rows.end(), std::begin(kRows), std::end(kRows));
+    rows.push_back(kPortableMatmul); // serves what no row above takes
     return rows;
   }();
   return table;

@@ -76,3 +76,26 @@ func.func @step() -> tensor<?x16xf32> {
   %z = kernel.call [@windowed](%x) ["qkv"] over blocks 2 append @append row_bytes 64 offset 384 : (tensor<?x48xf32>) -> tensor<?x16xf32>
   return %z : tensor<?x16xf32>
 }
+
+// -----
+
+// Experts: kernels for steps of few rows and of many by a select, the runtime deals panels. Two units of each row: twice
+// the rows.
+// CHECK:      llvm.func @llmc_step_experts(!llvm.ptr, i64, i64)
+// CHECK:      llvm.func @llmc_step_x86_64_v3(%{{.*}}: !llvm.ptr, %[[T:.*]]: i64, %[[N:.*]]: i64)
+// CHECK:      %[[TWO:.*]] = llvm.mlir.constant(2 : i64)
+// CHECK-NEXT: llvm.mul %{{.*}}, %[[TWO]]
+// CHECK:      %[[ONE:.*]] = llvm.mlir.addressof @kernel_one
+// CHECK:      %[[MANY:.*]] = llvm.mlir.addressof @kernel_many
+// CHECK:      llvm.select %{{.*}}, %[[ONE]], %[[MANY]]
+// CHECK:      llvm.call @llmc_step_experts(%{{.*}}, %[[T]], %[[N]])
+kernel.func @gather family rowwise row "rowwise_any_portable" rows 1 to 9 block 1 #kernel.rowwise<op = "MoeGather", columns = 8, x_stride = 64, y_stride = 64>
+kernel.func @one family matmul row "matmul_wf32a32_m1_avx2" rows 1 to 1 block 1 #kernel.matmul<n = 64, k = 8, w = <kind = f32>, x_stride = 64, y_stride = 256>
+kernel.func @many family matmul row "matmul_wf32a32_large_avx2" rows 2 to 9 block 1 #kernel.matmul<n = 64, k = 8, w = <kind = f32>, x_stride = 64, y_stride = 256>
+wq.packed @w : tensor<128x8x!wq.packed<<kind = f32>>> at 4096 size 4096
+func.func @step() -> tensor<?x64xf32> {
+  %w = wq.get_packed @w : tensor<128x8x!wq.packed<<kind = f32>>>
+  %x = kernel.call [@gather]() [] over rows 1 row_bytes 128 offset 0 {rows_each = 2 : i64} : () -> tensor<?x8xf32>
+  %y = kernel.call [@one, @many](%x, %w, %x) ["x", "w", "plan"] over experts 1 row_bytes 512 offset 128 {experts = 2 : i64, few_callees = 1 : i64, rows_each = 2 : i64} : (tensor<?x8xf32>, tensor<128x8x!wq.packed<<kind = f32>>>, tensor<?x8xf32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}

@@ -19,7 +19,7 @@
 // CHECK: module attributes {{.*}}kernel.kv_bits = 16 : i64, kernel.page_bytes = 16384 : i64, kernel.partial_bytes = 512
 // CHECK-DAG: kernel.func @matmul_w4a8_m1_avx512vnni_0 family matmul {{.*}} rows 1 to 1
 // CHECK-DAG: kernel.func @matmul_w4a8_small_avx512vnni_0 family matmul {{.*}} rows 2 to 6
-// CHECK-DAG: kernel.func @matmul_w4a8_large_avx512vnni_0 family matmul {{.*}} rows 24 to
+// CHECK-DAG: kernel.func @matmul_w4a8_large_avx512vnni_0 family matmul {{.*}} rows 32 to
 // CHECK: kernel.call [@rowwise_rmsnorm_avx512_0]
 // CHECK: kernel.call [@matmul_w4a8_m1_avx512vnni_0, @matmul_w4a8_small_avx512vnni_0, @matmul_w4a8_medium_avx512vnni_0, @matmul_w4a8_large_avx512vnni_0]
 // CHECK-SAME: over {{ *}}panels 3
