@@ -3,6 +3,7 @@ add_executable(llmc_matmul_test
   ${CMAKE_CURRENT_LIST_DIR}/MatmulAmxTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/MatmulCase.cpp
   ${CMAKE_CURRENT_LIST_DIR}/MatmulEpilogueTest.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/MatmulPropertyTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/MatmulRequantisedTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/MatmulRows16Test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/MatmulTest.cpp
