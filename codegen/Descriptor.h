@@ -122,8 +122,16 @@ enum class RowwiseOp : uint8_t {
   LayerNorm,
   Activate,
   TopK,
-  MergeTopK
+  MergeTopK,
+  QkNorm,
+  MoeChoose,
+  MoeSort,
+  MoeGather,
+  MoeScatter
 };
+constexpr bool isMoe(RowwiseOp op) { return op >= RowwiseOp::MoeChoose; }
+/// What a router's logits are turned into before experts are chosen: probabilities of all experts, or each by itself.
+enum class MoeScoring : uint8_t { Softmax, Sigmoid };
 /// Rotary tables. Formula: angle = position * inv_freq[i]. Dynamic: NTK base by the sequence's length (FAMILIES.md).
 /// Table: row `position` of a stored [positions][dim] table, cosines then sines.
 enum class RopeKind : uint8_t { Formula, Dynamic, Table };
@@ -135,23 +143,29 @@ struct RowwiseDesc {
   RowFormat out = RowFormat::F32;           // RmsNorm, Glu, Quantize may write Q8
   int64_t xStride = 0, yStride = 0;         // bytes
   float epsilon = 0;                        // RmsNorm, LayerNorm
-  bool bias = false;                        // LayerNorm
+  bool bias = false;                        // LayerNorm; MoeChoose: a correction of the scores
   Activation activation = Activation::None; // Activate; Glu: y = activation(x[:, 0:columns]) * x[:, columns:2*columns]
   WeightFormat w;                           // Embed: format of the packed table
   float scale = 1;                          // Embed: y = scale * row; RopeTable: attention factor of cosines and sines
   RopeKind rope = RopeKind::Formula;
   float ropeBase = 0, ropeFactor = 1; // Dynamic
   int64_t ropeMaxPositions = 0;       // Dynamic: original positions; Table: rows of the table
-  int64_t k = 1;                      // TopK, MergeTopK: how many
-  int64_t parts = 1;                  // TopK: runs of columns that are searched apart, each a unit
+  int64_t k = 1;                      // TopK, MergeTopK: how many; Moe*: experts of a row
+  int64_t parts = 1;                  // TopK, MoeScatter: runs of columns, each a unit
+  int64_t experts = 0;                // MoeGather, MoeScatter
+  MoeScoring scoring = MoeScoring::Softmax;
+  bool renormalise = false;       // MoeChoose: the weights of a row add up to `scale`
+  bool accumulate = false;        // MoeScatter: y += instead of y =
+  int64_t heads = 0, kvHeads = 0; // QkNorm
   bool operator==(const RowwiseDesc &) const = default;
 };
 
-/// TopK: columns of a part; the last ones may have fewer, or none.
+/// TopK, MoeScatter: columns of a part; the last ones may have fewer, or none.
 constexpr int64_t topKPartColumns(int64_t columns, int64_t parts) { return roundUp((columns + parts - 1) / parts, 64); }
 
-/// Rows per unit of attention over many rows (prefill): a key or value that is read serves all their heads.
-int64_t attentionRowBlock(int64_t heads, int64_t kvHeads);
+/// At most so many rows are a unit of attention over many rows (prefill): a key or value that is read serves all their
+/// heads.
+inline constexpr int64_t kAttentionRowBlock = 32;
 
 /// Elements of the KV cache. I8: codes -127..127 with an f32 scale for the key and one for the value of each position
 /// and kv head: scale = max|x|/127, code = round to nearest even of x*(127/max|x|).
@@ -188,6 +202,14 @@ struct KvLayout {
   int64_t bytes() const { return valuesOffset() + valueBytes() + scaleBytes(); }
 };
 
+/// Of a mixture of experts (README.md of the family). Choice: of each row k experts (i32), then k weights (f32). Plan:
+/// first[E + 1] (i32), where the rows of each expert begin when all rows are sorted by expert; then at moePlanRows the
+/// row of each place [rows * k] and the place of each choice [rows][k].
+constexpr int64_t moeChoiceBytes(int64_t k) { return roundUp(8 * k, kAlign); }
+constexpr int64_t moePlanRows(int64_t experts) { return roundUp(4 * (experts + 1), kAlign); }
+/// Bytes of a plan for each row: any number of rows fits into that many times as much.
+constexpr int64_t moePlanBytes(int64_t experts, int64_t k) { return moePlanRows(experts) + roundUp(8 * k, kAlign); }
+
 enum class RopeStyle : uint8_t { None, Half, Interleaved };
 
 /// The two kernels of fused attention. Cache: at pages + p*pageBytes + layer_offset (an argument) there are kvHeads
@@ -206,6 +228,9 @@ struct AttentionDesc {
   bool alibi = false;
   float softcap = 0; // 0: none
   bool sinks = false;
+  /// Queries, keys, values and softmax weights may be rounded to bf16 for their products.
+  bool bf16 = false;
+  int64_t minRows = 1; // of the steps that the kernel is for; it takes any
   RowFormat out = RowFormat::F32;
   KvLayout layout() const { return {kv, headDim}; }
   int64_t kvLayerBytes() const { return kvHeads * layout().bytes(); }

@@ -81,6 +81,8 @@ private:
       else
         row.rowBytesIn += rowBytes(input);
     row.rowBytesOut = call.getRowBytes();
+    if (call.getExperts())
+      row.experts = call.getExperts(), row.chosen = call.getRowsEach(), row.fewSymbols = call.getFewCallees();
     if (auto func = module.lookupSymbol<kernel::FuncOp>(row.symbols.front())) addWork(row, func);
     (row.gathers ? row.weightBytes : row.weightRowBytes) = 0;
     merge(std::move(row));
@@ -92,6 +94,7 @@ private:
       auto packed = input.getDefiningOp<wq::GetPackedOp>();
       auto found = packed ? names.find(packed.getPacked().str()) : names.end();
       if (found == names.end()) continue;
+      if (call.getExperts()) return expertsName(found->second);
       OpName name = found->second.front();
       for (const OpName &other : llvm::drop_begin(found->second))
         name.rest += " + " + StringRef(other.rest).rsplit('.').second.str();
@@ -106,6 +109,23 @@ private:
         name.layer = found->second;
         break;
       }
+    return name;
+  }
+
+  /// "mlp.experts.*.gate_proj + up_proj" of the weights of all experts.
+  static OpName expertsName(ArrayRef<OpName> names) {
+    OpName name = names.front();
+    auto parts = [](StringRef weight) { return weight.rsplit('.'); };
+    name.rest = StringRef(parts(name.rest).first).rsplit('.').first.str() + ".*";
+    StringRef separator = ".";
+    SmallVector<StringRef> seen;
+    for (const OpName &weight : names) {
+      StringRef last = parts(weight.rest).second;
+      if (llvm::is_contained(seen, last)) continue;
+      seen.push_back(last);
+      name.rest += (separator + last).str();
+      separator = " + ";
+    }
     return name;
   }
 
@@ -125,7 +145,7 @@ private:
     row.family = stringifyFamily(func.getFamily()).str();
     if (auto matmul = dyn_cast<kernel::MatmulAttr>(func.getDescriptor())) {
       row.n = matmul.getN(), row.k = matmul.getK();
-      row.rowOperations = 2 * row.n * row.k;
+      row.rowOperations = 2 * row.n * row.k * std::max<int64_t>(row.chosen, 1);
     } else if (auto rowwise = dyn_cast<kernel::RowwiseAttr>(func.getDescriptor())) {
       row.n = rowwise.getColumns();
       row.gathers = rowwise.getOp() == rowwiseOpName(RowwiseOp::Embed);

@@ -16,6 +16,8 @@ struct CallRow {
   int64_t n = 0, k = 0;                    // matmul: outputs, inputs; others: n columns of the result
   bool gathers = false;                    // each row reads one line of a table
   int64_t weightBytes = 0;                 // read once a step; 0 if it gathers
+  int64_t experts = 0, chosen = 0;         // the weights are those of so many, of which each row's are read; 0: all are
+  int64_t fewSymbols = 0;                  // of experts: how many of `symbols` are for steps of few rows
   int64_t weightRowBytes = 0;              // of one line, if it gathers
   int64_t rowBytesIn = 0, rowBytesOut = 0; // of arena rows
   int64_t rowOperations = 0;               // a multiply-add is two

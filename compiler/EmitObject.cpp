@@ -160,8 +160,8 @@ llvm::Expected<std::unique_ptr<llvm::Module>> buildVariant(const Variant &varian
   llvm::Module &m = **made;
   m.setTargetTriple(machine.getTargetTriple());
   m.setDataLayout(machine.createDataLayout());
-  for (llvm::StringRef name :
-       {step.getSymName(), llvm::StringRef("llmc_step_barrier"), llvm::StringRef("llmc_step_panels")})
+  for (llvm::StringRef name : {step.getSymName(), llvm::StringRef("llmc_step_barrier"),
+                               llvm::StringRef("llmc_step_panels"), llvm::StringRef("llmc_step_experts")})
     if (llvm::Function *function = m.getFunction(name)) function->setVisibility(llvm::GlobalValue::HiddenVisibility);
   if (llvm::Error error = addKernels(*variant.module, variant.target, suffix, m)) return std::move(error);
   for (llvm::Function &function : m)

@@ -20,6 +20,7 @@ void addFuse(OpPassManager &pm, const Options &, const Target &) {
   step.addPass(createFuseAttentionKv());
   step.addPass(createFuseQkv());
   step.addPass(createFuseGateUp());
+  step.addPass(createStackExperts());
   step.addPass(createFuseResidual());
   step.addPass(createCSEPass());
 }

@@ -6,11 +6,12 @@ include "mlir/Pass/PassBase.td"
 def WqAssign : Pass<"llmc-wq-assign", "mlir::ModuleOp"> {
   let summary = "choose a scheme for each weight matrix, by stated rules";
   let description = [{
-    Needs llm.weight symbols used by llm.linear and llm.embed. Leaves `wq.scheme` on each of those symbols and
+    Needs llm.weight symbols used by llm.linear, llm.moe and llm.embed. Leaves `wq.scheme` on each of those symbols and
     `wq.compute` on the module.
     - keep: the scheme that holds the file's values exactly.
     - int4: weights of linears i4, f16 scales; the output head and the embedding i8 with groups of 32, because an error
       there reaches every logit. int8: all i8. Groups of `group-size`, symmetric unless `asymmetric`.
+      The router of a llm.moe is kept.
     - auto: keep if any weight is already quantised, else int4.
     compute auto is int8 when any linear's weight is an integer scheme and `llm.hidden` is at least 1024, bf16
     for narrower ones, which are sensitive to rounded activations, and f32 without integer schemes.
@@ -36,15 +37,16 @@ def FuseAttentionKv : Pass<"llmc-fuse-attention-kv", "mlir::func::FuncOp"> {
   let summary = "rope, append to the cache and attention as one op";
   let description = [{
     Needs llm.attention whose q and k come from llm.rope (both, with one #llm.rope) or neither. Leaves llm.attention_kv
-    of llm.concat_columns(q, k, v) and one llm.rope_table for each #llm.rope.
-    Refuses (remark): only one of q and k is rotated; different ropes; a rope has another use.
+    of llm.concat_columns(q, k, v) and one llm.rope_table for each #llm.rope. llm.head_norm of q and k before the ropes
+    becomes one llm.qk_norm of the concatenation.
+    Refuses (remark): only one of q and k is rotated or normalised; different ropes or norms; one has another use.
   }];
   let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
 }
 def FuseQkv : Pass<"llmc-fuse-qkv", "mlir::func::FuncOp"> {
   let summary = "one linear for the q, k and v projections";
   let description = [{
-    Needs llm.concat_columns of wq.linear results into llm.attention_kv. Leaves one wq.linear of the concatenated weights.
+    Needs llm.concat_columns of wq.linear results into llm.attention_kv or llm.qk_norm. Leaves one wq.linear of the concatenated weights.
     Refuses (remark): a part is not a wq.linear, has another use, reads another input, or differs in scheme or in having
     a bias. Then the parts stay separate and write into one buffer.
   }];
@@ -59,10 +61,19 @@ def FuseGateUp : Pass<"llmc-fuse-gate-up", "mlir::func::FuncOp"> {
   }];
   let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
 }
+def StackExperts : Pass<"llmc-stack-experts", "mlir::func::FuncOp"> {
+  let summary = "the weights of all experts behind each other: two matrices";
+  let description = [{
+    Needs llm.moe. Leaves llm.experts of concatenated weights: gate and up of each expert in turns of 32 rows.
+    Refuses (error, as no kernel computes llm.moe): the experts' weights differ in scheme; the width is not a multiple of
+    64, or that of the hidden rows not one of 32, so that an expert would not be whole panels.
+  }];
+  let dependentDialects = ["llmc::llm::LlmDialect", "llmc::wq::WqDialect"];
+}
 def FuseResidual : Pass<"llmc-fuse-residual", "mlir::func::FuncOp"> {
   let summary = "a linear adds to the residual stream in place";
   let description = [{
-    Needs llm.add(x, wq.linear). Leaves wq.linear with `residual`.
+    Needs llm.add(x, wq.linear) or llm.add(x, llm.experts). Leaves wq.linear or llm.experts with `residual`.
     Refuses (remark): the linear has another use; x is read after the add, so it can't be overwritten.
   }];
   let dependentDialects = ["llmc::wq::WqDialect"];
@@ -75,7 +86,9 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
     costs least on the target: int8 takes q8 with a scale per 32 k for few rows and per group (at most 128 k) for many,
     or 16-bit rows where tiles of them are faster; bf16, bf16-pair and f16 take theirs; int8-requantised is int8, but
     for many rows with weights requantised to 8 bits per 512 k (`requantise` on the linear). The linear that computes the
-    logits takes no q8 rows: its rounding error would reach every logit. In int8 it has 16-bit or f32 rows.
+    logits takes no q8 rows: its rounding error would reach every logit. In int8 it has 16-bit or f32 rows. The linear
+    of a llm.experts' logits keeps f32 rows: an error there chooses another expert. Of llm.experts the rows of both matrices
+    are chosen, those between them as `hidden`, never requantised.
     Refuses (remark): no kernel of the target takes the mode's rows with such weights; f32 rows are used. int8-requantised
     and no kernel of the target requantises such weights at a gain; their exact group scales are used.
   }];
@@ -105,7 +118,8 @@ def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
   let summary = "kernel.call for every op of @step, from the catalogue";
   let description = [{
     Needs @step over llm and wq ops with packed weights. Leaves kernel.func and kernel.call. For each op and row class
-    the cheapest kernel that accepts is taken; each refusal of a cheaper-looking one is a remark.
+    the cheapest kernel that accepts is taken; each refusal of a cheaper-looking one is a remark. Attention may round its
+    operands to bf16 where `wq.compute` rounds activations as far (bf16, int8).
     Refuses (error): no kernel accepts; the reasons are listed.
   }];
   let dependentDialects = ["llmc::kernel::KernelDialect", "llmc::wq::WqDialect"];
@@ -116,7 +130,7 @@ def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
 def ReplicateRows : Pass<"llmc-replicate-rows", "mlir::func::FuncOp"> {
   let summary = "in steps of few rows, every thread computes norms and the like for itself";
   let description = [{
-    Needs kernel.call. Leaves `replicated` on calls that work row by row, write a new value, and whose value nobody
+    Needs kernel.call. Leaves `replicated` on calls that work row by row, or on all rows in one unit, write a new value, and whose value nobody
     overwrites: their readers then need no barrier in steps of few rows.
   }];
 }

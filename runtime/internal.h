@@ -130,6 +130,8 @@ void llmc_step_barrier(const struct llmc_batch *batch, int64_t thread, int64_t t
 int64_t llmcStepMode(int64_t rows, int64_t threads);
 /* Called by the compiled step: this thread's part of a matmul. */
 void llmc_step_panels(const struct llmc_panels *work, int64_t mode, int64_t thread, int64_t threads);
+/* Called by the compiled step: this thread's part of the matmuls of all experts. */
+void llmc_step_experts(const struct llmc_experts *work, int64_t thread, int64_t threads);
 
 /* ---- best.c: the most likely tokens ---- */
 

@@ -89,3 +89,65 @@ void llmc_step_panels(const struct llmc_panels *work, int64_t mode, int64_t thre
   else
     runFew(work, thread, threads);
 }
+
+/* ---- experts ---- */
+
+/* A panel of an expert costs its weights' read and its rows' products; this many rows' products take as long as the
+ * read. Where a thread's share ends depends on it, results do not. */
+enum { kRowsOfARead = 8 };
+
+/* Panels [panel, lastPanel) of an expert, all its rows, so many at a time that they stay in L2. */
+static void runExpert(const struct llmc_experts *work, int64_t expert, int64_t panel, int64_t lastPanel) {
+  int64_t first = work->first[expert], rows = work->first[expert + 1] - first;
+  if (panel >= lastPanel || rows <= 0) return;
+  int kind = 0;
+  while (kind < LLMC_ROW_CLASSES - 1 && rows > work->most_rows[kind]) ++kind;
+  struct llmc_matmul_args args = work->args;
+  args.begin = panel;
+  args.end = lastPanel;
+  args.w = (const char *)args.w + expert * work->panels * work->panel_bytes;
+  int64_t chunk = larger(kLeastChunk, kChunkBytes / work->x_stride / kLeastChunk * kLeastChunk);
+  for (int64_t row = 0; row < rows; row += chunk) {
+    args.rows = smaller(chunk, rows - row);
+    args.x = (const char *)work->args.x + (first + row) * work->x_stride;
+    args.y = (float *)((char *)work->args.y + (first + row) * work->y_stride);
+    work->kernels[kind](&args);
+  }
+}
+
+static int64_t costOf(const struct llmc_experts *work, int64_t expert) {
+  int64_t rows = work->first[expert + 1] - work->first[expert];
+  return rows > 0 ? rows + kRowsOfARead : 0;
+}
+
+/* The panels of all experts in a row, each as long as its expert's cost: those that begin in [begin, end). */
+static void runSpan(const struct llmc_experts *work, int64_t begin, int64_t end) {
+  for (int64_t expert = 0, at = 0; expert < work->experts && at < end; ++expert) {
+    int64_t cost = costOf(work, expert);
+    if (!cost) continue;
+    int64_t first = begin <= at ? 0 : (begin - at + cost - 1) / cost, last = (end - at + cost - 1) / cost;
+    runExpert(work, expert, first, smaller(last, work->panels));
+    at += cost * work->panels;
+  }
+}
+
+void llmc_step_experts(const struct llmc_experts *work, int64_t thread, int64_t threads) {
+  int64_t total = 0, panels = 0;
+  for (int64_t expert = 0; expert < work->experts; ++expert) {
+    total += costOf(work, expert) * work->panels;
+    panels += costOf(work, expert) ? work->panels : 0;
+  }
+  if (!panels) return;
+  /* Static shares of three quarters, as in runFew: where experts end, a thread's share is a guess in all modes. */
+  int64_t shared = threads > 1 ? total / 4 * 3 : total;
+  runSpan(work, shared * thread / threads, shared * (thread + 1) / threads);
+  if (shared == total) return;
+  int64_t rest = total - shared, average = total / panels;
+  int64_t piece = larger(average, smaller(kClaimBytes / work->panel_bytes * average, rest / (4 * threads)));
+  for (;;) {
+    int64_t first =
+        shared + (int64_t)atomic_fetch_add_explicit((atomic_llong *)work->claimed, piece, memory_order_relaxed);
+    if (first >= total) return;
+    runSpan(work, first, smaller(first + piece, total));
+  }
+}

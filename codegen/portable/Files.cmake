@@ -10,6 +10,7 @@ target_sources(llmc_codegen PRIVATE
   portable/Lower.cpp
   portable/Matmul.cpp
   portable/MatmulEpilogue.cpp
+  portable/Moe.cpp
   portable/Numeric.cpp
   portable/RopeTable.cpp
   portable/Rotation.cpp

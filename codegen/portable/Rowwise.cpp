@@ -26,6 +26,18 @@ void rmsNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   });
 }
 
+void qkNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  auto heads = [&](int64_t begin, int64_t end, Var w) {
+    b.loop(begin, end, 1, [&](Var h) {
+      RowwiseRow head = row;
+      head.x = row.x + h * (d.columns * 4), head.y = row.y + h * (d.columns * 4), head.w = w;
+      rmsNorm(d, b, head);
+    });
+  };
+  heads(0, d.heads, row.w);
+  heads(d.heads, d.heads + d.kvHeads, row.b);
+}
+
 void layerNorm(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   Var total = b.columns(d.columns, kLanes, {b.splat(0)}, [&](Var column, int64_t valid, Vars sum) {
     return Vars{sum[0] + loadF32(b, row.x, column, valid)};
@@ -76,7 +88,8 @@ void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
 
 /// One row per op, in the order of RowwiseOp.
 constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &, const RowwiseRow &) = {
-    rmsNorm, glu, quantize, add, embedRow, gatherRows, ropeTableRow, layerNorm, activateRow, topKPart, mergeTopKRow};
+    rmsNorm,     glu,      quantize,     add,    embedRow,     gatherRows,  ropeTableRow, layerNorm,
+    activateRow, topKPart, mergeTopKRow, qkNorm, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
 
 llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   KernelBuilder b(target);
@@ -85,16 +98,19 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   Var batch = field(b.ptr(), offsetof(llmc_rowwise_args, batch)), x = field(b.ptr(), offsetof(llmc_rowwise_args, x));
   Var w = field(b.ptr(), offsetof(llmc_rowwise_args, w)), y = field(b.ptr(), offsetof(llmc_rowwise_args, y));
   Var third = field(b.ptr(), offsetof(llmc_rowwise_args, b));
+  Var scratch;
+  if (int64_t bytes = moeScratch(d)) scratch = b.stack(bytes);
   b.loop(field(b.i64(), offsetof(llmc_rowwise_args, begin)), field(b.i64(), offsetof(llmc_rowwise_args, end)), 1,
          [&](Var index) {
-           Var number = d.op == RowwiseOp::TopK ? index / d.parts : index;
-           RowwiseRow row = {index, batch, x, x + number * d.xStride, w, third, y + number * d.yStride};
+           Var number = d.op == RowwiseOp::TopK || d.op == RowwiseOp::MoeScatter ? index / d.parts : index;
+           RowwiseRow row = {index, batch, x, x + number * d.xStride, w, third, y + number * d.yStride, scratch};
            kRows[size_t(d.op)](d, b, row);
          });
   return b.finish();
 }
 
 Refusal refuse(const RowwiseDesc &d, const Target &) {
+  if (isMoe(d.op)) return refuseMoe(d);
   if (int64_t block = d.out.block; d.out.isQ8() && (block < 32 || block > 512 || block & (block - 1)))
     return "found q8 blocks of " + std::to_string(block) + ", expected 32, 64, 128, 256 or 512";
   bool moves = d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable;
@@ -106,6 +122,9 @@ Refusal refuse(const RowwiseDesc &d, const Target &) {
     return std::string("quantize: found f32 output, expected another format");
   if (d.out.is16Bit() && d.out.order == WeightKind::F32)
     return "found " + d.out.name() + " output without an order, expected the consumer's weights";
+  if (d.op == RowwiseOp::QkNorm && (d.heads < 1 || d.kvHeads < 1 || d.out != RowFormat::F32))
+    return "found " + std::to_string(d.heads) + " and " + std::to_string(d.kvHeads) + " heads, " + d.out.name() +
+           " output; expected some of each and f32";
   if (d.op == RowwiseOp::Embed) return refuseFormat(d.w);
   if (d.op == RowwiseOp::RopeTable && d.columns % 2)
     return "found " + std::to_string(d.columns) + " columns of a rope table, expected an even number";

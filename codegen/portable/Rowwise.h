@@ -11,6 +11,7 @@ struct RowwiseRow {
   Var firstX, x; // row 0 and this row of x
   Var w, b;      // as in the arguments
   Var y;         // this row
+  Var scratch;   // moeScratch(d) bytes of the stack
 };
 
 /// y[c] = scale * table[token, c].
@@ -21,5 +22,15 @@ void ropeTableRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row)
 /// The k largest of one part of a row; the k largest of the results of its parts.
 void topKPart(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
 void mergeTopKRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
+
+/// The steps of a mixture of experts: a row's experts and weights; all rows by expert; a row's copy at a place; a part
+/// of a row's weighted sum.
+void moeChooseRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
+void moeSortStep(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
+void moeGatherRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
+void moeScatterPart(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
+/// Bytes of the stack that these want.
+int64_t moeScratch(const RowwiseDesc &d);
+Refusal refuseMoe(const RowwiseDesc &d);
 
 } // namespace llmc::portable

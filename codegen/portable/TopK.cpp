@@ -1,16 +1,11 @@
 // The largest of a row: a scan of 64 columns at a time for any above the least one found so far, which are rare; those
 // are put into the sorted list one by one, in the order of their columns, so that of equal ones the first stays.
 #include "codegen/portable/Rowwise.h"
+#include "codegen/portable/Scan.h"
 #include <limits>
 
 namespace llmc::portable {
 namespace {
-
-/// The list: values[k] descending, indices[k].
-struct List {
-  int64_t k;
-  Var values, indices;
-};
 
 void clear(KernelBuilder &b, const List &list) {
   b.loop(0, list.k, 1, [&](Var i) {
@@ -39,7 +34,8 @@ void insert(KernelBuilder &b, const List &list, Var value, llvm::function_ref<Va
   });
 }
 
-/// Columns [begin, end) of x; `indexOf` a column is what the list keeps.
+} // namespace
+
 void scan(KernelBuilder &b, const List &list, Var x, Var begin, Var end, llvm::function_ref<Var(Var)> indexOf) {
   constexpr int64_t kStep = 4 * kLanes;
   clear(b, list);
@@ -57,8 +53,6 @@ void scan(KernelBuilder &b, const List &list, Var x, Var begin, Var end, llvm::f
   });
   b.loop(whole, begin + count, 1, consider);
 }
-
-} // namespace
 
 void topKPart(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   Var part = row.index % d.parts, begin = part * topKPartColumns(d.columns, d.parts);

@@ -31,6 +31,13 @@ LogicalResult CallOp::verify() {
     return emitOpError() << "has " << getInputs().size() << " inputs and " << getOperandRoles().size() << " roles";
   if (getTied() && *getTied() >= getInputs().size())
     return emitOpError() << "is tied to input " << *getTied() << " of " << getInputs().size();
+  if (getRowsEach() < 1) return emitOpError() << "has " << getRowsEach() << " rows for each row, expected 1 or more";
+  bool ofExperts = getPartition() == Partition::Experts;
+  if (ofExperts != (getExperts() > 0))
+    return emitOpError() << "has " << getExperts() << " experts over another partition";
+  if (ofExperts && (getFewCallees() < 1 || getFewCallees() >= getCallees().size()))
+    return emitOpError() << "has " << getFewCallees() << " of " << getCallees().size()
+                         << " callees for steps of few rows, expected some for each";
   return success();
 }
 

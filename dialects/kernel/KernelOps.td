@@ -35,6 +35,13 @@ def Kernel_MatmulAttr : Kernel_Descriptor<"Matmul", "matmul"> {
                     DefaultValuedParameter<"bool", "false">:$requantise_many,
                     Kernel_Rows:$y_few, Kernel_Rows:$y_many, "int64_t":$x_stride, "int64_t":$y_stride);
 }
+def Kernel_RoutingAttr : AttrDef<Kernel_Dialect, "Routing"> {
+  let mnemonic = "routing";
+  let summary = "of a mixture of experts: what its rowwise ops (MoeChoose, ..) share";
+  let parameters = (ins "int64_t":$k, "int64_t":$experts, DefaultValuedParameter<"bool", "false">:$renormalise,
+                    DefaultValuedParameter<"int64_t", "1">:$parts, DefaultValuedParameter<"bool", "false">:$accumulate);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
 def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
   let parameters = (ins StringRefParameter<"the op's name in codegen">:$op, "int64_t":$columns,
                     Kernel_Rows:$out_few, Kernel_Rows:$out_many,
@@ -44,7 +51,9 @@ def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
                     DefaultValuedParameter<"int64_t", "0">:$dynamic_max,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$dynamic_base,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor,
-                    DefaultValuedParameter<"bool", "false">:$bias);
+                    DefaultValuedParameter<"bool", "false">:$bias,
+                    OptionalParameter<"::llmc::kernel::RoutingAttr">:$routing,
+                    DefaultValuedParameter<"int64_t", "0">:$heads, DefaultValuedParameter<"int64_t", "0">:$kv_heads);
 }
 def Kernel_AttentionAttr : Kernel_Descriptor<"Attention", "attention"> {
   let parameters = (ins "int64_t":$heads, "int64_t":$kv_heads, "int64_t":$head_dim,
@@ -55,7 +64,8 @@ def Kernel_AttentionAttr : Kernel_Descriptor<"Attention", "attention"> {
                     DefaultValuedParameter<"int64_t", "0">:$rope_stride, "int64_t":$y_stride,
                     DefaultValuedParameter<"int64_t", "0">:$window, DefaultValuedParameter<"bool", "false">:$alibi,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$softcap,
-                    DefaultValuedParameter<"bool", "false">:$sinks, DefaultValuedParameter<"bool", "false">:$q8_out);
+                    DefaultValuedParameter<"bool", "false">:$sinks, DefaultValuedParameter<"bool", "false">:$q8_out,
+                    DefaultValuedParameter<"bool", "false">:$bf16);
 }
 
 def Kernel_Family : I32EnumAttr<"Family", "kernel family: which argument structure and table", [
@@ -67,7 +77,7 @@ def Kernel_FamilyAttr : EnumAttr<Kernel_Dialect, Kernel_Family, "family"> { let 
 
 def Kernel_Partition : I32EnumAttr<"Partition", "the unit of a call's work", [
     I32EnumAttrCase<"Panels", 0, "panels">, I32EnumAttrCase<"Rows", 1, "rows">,
-    I32EnumAttrCase<"Blocks", 2, "blocks">]> {
+    I32EnumAttrCase<"Blocks", 2, "blocks">, I32EnumAttrCase<"Experts", 3, "experts">]> {
   let cppNamespace = "::llmc::kernel"; let genSpecializedAttr = 0;
 }
 def Kernel_PartitionAttr : EnumAttr<Kernel_Dialect, Kernel_Partition, "partition"> { let assemblyFormat = "$value"; }
@@ -87,19 +97,25 @@ def Kernel_CallOp : Kernel_Op<"call", [MemoryEffects<[MemRead, MemWrite]>]> {
     and the result are values in the arena, packed weights (wq.get_packed) or arguments of the step; `tied` = i means
     that the result is written in place of input i. `units` counts panels (partition panels) or kv heads (blocks).
     `logit_rows`: the rows are the wanted logits' rows, not the tokens. `operand_roles` names the argument-structure
-    field each input goes to: "x", "w", "bias", "y", "qkv", "rope", "sinks"; "y" is the buffer that a tied result is in.
+    field each input goes to: "x", "w", "bias", "y", "qkv", "rope", "sinks", "plan"; "y" is the buffer that a tied result is in.
     `column_offset` (bytes) is where in each row of the result the call writes; `layer_offset` (bytes) is the layer's
     part of a KV page. `replicated`: in steps of few rows every thread computes all rows into a copy of its own, at
     `private_offset`. `many`: nothing runs in steps of few rows. Panels become rows where a step is split by rows (LLMC_MODE_ROWS).
     `append` (attention): the kernel that stores the rows' k and v first, where a step has several
     rows of one sequence; where it has not, attention does so itself.
+    `rows_each`: the call has that many rows (partition rows: units) for each row of the step. `experts` (partition
+    experts): x and the result hold rows sorted by expert; `w` holds the weights of that many experts behind each other,
+    `units` panels each, of which only those of experts with rows are read; role "plan": the rows of each expert
+    (RowwiseOp::MoeSort). The first `few_callees` callees are for steps of few rows, the others for steps of many, in
+    each by ascending max_rows: of the rows of an expert.
   }];
   let arguments = (ins Variadic<AnyType>:$inputs, FlatSymbolRefArrayAttr:$callees, StrArrayAttr:$operand_roles,
                    Kernel_PartitionAttr:$partition, I64Attr:$units, UnitAttr:$logit_rows, UnitAttr:$replicated,
                    UnitAttr:$many,
                    OptionalAttr<I64Attr>:$private_offset, OptionalAttr<I64Attr>:$tied,
                    DefaultValuedAttr<I64Attr, "0">:$column_offset, DefaultValuedAttr<I64Attr, "0">:$layer_offset,
-                   OptionalAttr<FlatSymbolRefAttr>:$append,
+                   OptionalAttr<FlatSymbolRefAttr>:$append, DefaultValuedAttr<I64Attr, "1">:$rows_each,
+                   DefaultValuedAttr<I64Attr, "0">:$experts, DefaultValuedAttr<I64Attr, "0">:$few_callees,
                    I64Attr:$row_bytes, OptionalAttr<I64Attr>:$offset);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = [{

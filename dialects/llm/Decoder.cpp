@@ -68,14 +68,40 @@ private:
     return RmsNormOp::create(builder, owner(weight), x.getType(), x, value, builder.getF32FloatAttr(spec.epsilon));
   }
 
+  Value headNorm(Value x, const DecoderWeight &weight) {
+    Value value = get(weight);
+    return HeadNormOp::create(builder, owner(weight), x.getType(), x, value, builder.getF32FloatAttr(spec.epsilon));
+  }
+
   Value attention(Value x, const DecoderLayer &layer, int64_t index, Location loc) {
     auto i64 = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
     Value q = linear(x, layer.q), k = linear(x, layer.k), v = linear(x, layer.v);
+    if (layer.qNorm) q = headNorm(q, *layer.qNorm);
+    if (layer.kNorm) k = headNorm(k, *layer.kNorm);
     q = RopeOp::create(builder, loc, q.getType(), q, positions, i64(spec.heads), spec.rope);
     k = RopeOp::create(builder, loc, k.getType(), k, positions, i64(spec.kvHeads), spec.rope);
     auto scale = builder.getF32FloatAttr(float(1.0 / std::sqrt(double(spec.headDim))));
     return AttentionOp::create(builder, loc, q.getType(), q, k, v, positions, i64(index), i64(spec.heads),
                                i64(spec.kvHeads), i64(spec.headDim), scale, i64(layer.window));
+  }
+
+  ActivationAttr silu() { return ActivationAttr::get(builder.getContext(), Activation::Silu); }
+
+  Value mlp(Value x, const DecoderLayer &layer, Location loc) {
+    Value gate = linear(x, layer.gate), up = linear(x, layer.up);
+    Value gated = GatedMulOp::create(builder, loc, gate.getType(), gate, up, silu());
+    return linear(gated, layer.down);
+  }
+
+  Value experts(Value x, const DecoderExperts &experts, Location loc) {
+    Value logits = linear(x, experts.router);
+    auto all = [&](const std::vector<DecoderWeight> &weights) {
+      return llvm::map_to_vector(weights, [&](const DecoderWeight &weight) { return get(weight); });
+    };
+    auto gate = all(experts.gate), up = all(experts.up), down = all(experts.down);
+    return MoeOp::create(builder, loc, x.getType(), x, logits, gate, up, down, builder.getI64IntegerAttr(experts.k),
+                         silu(), experts.renormalise ? builder.getUnitAttr() : UnitAttr(),
+                         builder.getF32FloatAttr(1.0f));
   }
 
   Value writeLayer(Value x, const DecoderLayer &layer, int64_t index) {
@@ -85,10 +111,7 @@ private:
     branch = linear(branch, layer.o);
     x = AddOp::create(builder, loc, x.getType(), x, branch);
     branch = norm(x, layer.postAttentionNorm);
-    Value gate = linear(branch, layer.gate), up = linear(branch, layer.up);
-    auto silu = ActivationAttr::get(builder.getContext(), Activation::Silu);
-    branch = GatedMulOp::create(builder, mlpLoc, gate.getType(), gate, up, silu);
-    branch = linear(branch, layer.down);
+    branch = layer.experts ? experts(branch, *layer.experts, mlpLoc) : mlp(branch, layer, mlpLoc);
     return AddOp::create(builder, loc, x.getType(), x, branch);
   }
 

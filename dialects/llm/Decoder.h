@@ -15,7 +15,7 @@ namespace llmc::llm {
 /// check them before they use a declared size for anything.
 inline constexpr int64_t kMostLayers = 4096, kMostHidden = int64_t(1) << 20, kMostVocab = int64_t(1) << 24,
                          kMostHeads = int64_t(1) << 14, kMostHeadDim = int64_t(1) << 14,
-                         kMostContext = int64_t(1) << 30;
+                         kMostContext = int64_t(1) << 30, kMostExperts = 4096;
 
 /// One llm.weight symbol (its operands are described there). `name` is the Hugging Face name of the tensor.
 struct DecoderWeight {
@@ -33,14 +33,24 @@ struct DecoderLinear {
   std::optional<DecoderWeight> bias;
 };
 
+/// llm.moe instead of the gated MLP: a list of experts, each with weights as a gated MLP has them.
+struct DecoderExperts {
+  DecoderLinear router;
+  std::vector<DecoderWeight> gate, up, down;
+  int64_t k = 1; // experts of a row
+  bool renormalise = false;
+};
+
 /// x += o(attention(rope(q(n)), rope(k(n)), v(n))), n = inputNorm(x); x += down(silu(gate(m)) * up(m)),
 /// m = postAttentionNorm(x).
 struct DecoderLayer {
   DecoderWeight inputNorm;
   DecoderLinear q, k, v, o;
+  std::optional<DecoderWeight> qNorm, kNorm; // [headDim]: of each head of q and of k before rope
   DecoderWeight postAttentionNorm;
-  DecoderLinear gate, up, down;
-  int64_t window = 0; // positions that a query sees; 0: all
+  DecoderLinear gate, up, down;          // not read if there are experts
+  std::optional<DecoderExperts> experts; // instead of them
+  int64_t window = 0;                    // positions that a query sees; 0: all
 };
 
 struct DecoderSpec {

@@ -83,6 +83,18 @@ template <typename Op> static AttentionShape shapeOf(Op op, const Tensor *sinks)
           op.getSoftcap().convertToFloat(), sinks};
 }
 
+template <typename Op> static Routing routingOf(Op op) {
+  return {int64_t(op.getK()), op.getActivation(), op.getRenormalise(), op.getScale().convertToFloat()};
+}
+
+Result Evaluator::evaluateExperts(ExpertsOp op) {
+  auto rows = llvm::dyn_cast<wq::RowsType>(op.getHidden());
+  const Tensor &x = tensor(op.getX());
+  wq::RowFormatAttr hidden = !rows ? wq::RowFormatAttr() : x.rows <= LLMC_FEW_ROWS ? rows.getFew() : rows.getMany();
+  return experts(x, tensor(op.getLogits()), routingOf(op), tensor(op.getGateUp()), tensor(op.getDown()),
+                 optionalTensor(op.getResidual()), hidden);
+}
+
 Result Evaluator::evaluateEmbed(EmbedOp op) {
   const Tensor &table = tensor(op.getTable());
   for (int32_t token : indices(op.getTokens()))
@@ -119,6 +131,13 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       })
       .Case<RmsNormOp>(
           [&](auto op) { return rmsNorm(tensor(op.getX()), tensor(op.getWeight()), op.getEpsilon().convertToFloat()); })
+      .Case<HeadNormOp>([&](auto op) {
+        return headNorm(tensor(op.getX()), tensor(op.getWeight()), op.getEpsilon().convertToFloat());
+      })
+      .Case<QkNormOp>([&](auto op) {
+        return qkNorm(tensor(op.getX()), tensor(op.getQ()), tensor(op.getK()), op.getHeads(), op.getKvHeads(),
+                      op.getEpsilon().convertToFloat());
+      })
       .Case<LayerNormOp>([&](auto op) {
         return layerNorm(tensor(op.getX()), tensor(op.getWeight()), optionalTensor(op.getBias()),
                          op.getEpsilon().convertToFloat());
@@ -145,6 +164,14 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
         Tensor both = linear(tensor(op.getX()), tensor(op.getW()), optionalTensor(op.getBias()), nullptr);
         return gluInTurns(both, op.getActivation());
       })
+      .Case<MoeOp>([&](auto op) {
+        auto tensors = [&](mlir::OperandRange list) {
+          return llvm::map_to_vector(list, [&](mlir::Value v) { return &tensor(v); });
+        };
+        return moe(tensor(op.getX()), tensor(op.getLogits()), routingOf(op), tensors(op.getGate()), tensors(op.getUp()),
+                   tensors(op.getDown()));
+      })
+      .Case<ExpertsOp>([&](auto op) { return evaluateExperts(op); })
       .Case<AddOp>([&](auto op) { return add(tensor(op.getA()), tensor(op.getB())); })
       // Its result type says how the rows are rounded, which step() does for every op.
       .Case<wq::QuantizeRowsOp>([&](auto op) { return tensor(op.getX()); })

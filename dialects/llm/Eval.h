@@ -26,6 +26,7 @@ private:
   llvm::Expected<eval::Tensor> evaluate(mlir::Operation &op);
   llvm::Expected<eval::Tensor> evaluateRope(RopeOp op);
   llvm::Expected<eval::Tensor> evaluateEmbed(EmbedOp op);
+  llvm::Expected<eval::Tensor> evaluateExperts(ExpertsOp op);
   llvm::Expected<eval::Tensor> evaluateSelectRows(SelectRowsOp op);
   llvm::Error readOperands(mlir::Operation &op);
   const eval::Tensor &tensor(mlir::Value value) const;

@@ -145,6 +145,23 @@ LogicalResult LayerNormOp::verify() {
   return success();
 }
 
+LogicalResult HeadNormOp::verify() {
+  auto w = tensor(getWeight());
+  if (w.getRank() != 1 || w.getDimSize(0) < 1 || columns(getX()) % w.getDimSize(0))
+    return emitOpError("expects a weight of the width of a head");
+  if (!(getEpsilon().convertToFloat() > 0)) return emitOpError("expects epsilon > 0");
+  return success();
+}
+
+LogicalResult QkNormOp::verify() {
+  auto q = tensor(getQ()), k = tensor(getK());
+  if (q.getRank() != 1 || q.getShape() != k.getShape() || getHeads() < 1 || getKvHeads() < 1 ||
+      columns(getX()) != int64_t(getHeads() + 2 * getKvHeads()) * q.getDimSize(0))
+    return emitOpError("expects weights of the width of a head, and heads + 2 * kv_heads of them in a row");
+  if (!(getEpsilon().convertToFloat() > 0)) return emitOpError("expects epsilon > 0");
+  return success();
+}
+
 LogicalResult ActivateOp::verify() {
   if (tensor(getX()).getShape() != tensor(getY()).getShape()) return emitOpError("changes the shape");
   return success();
@@ -205,6 +222,46 @@ LogicalResult GluLinearOp::verify() {
                          << w.getDimSize(0) << " rows and " << columns(getY()) << " columns";
   if (getBias() && cast<RankedTensorType>(getBias().getType()).getDimSize(0) != w.getDimSize(0))
     return emitOpError("expects a bias for each row of the weight");
+  return success();
+}
+
+template <typename Op> static LogicalResult verifyRouting(Op op, int64_t experts) {
+  int64_t k = op.getK();
+  if (k < 1 || k > experts)
+    return op.emitOpError() << "chooses " << k << " of " << experts << " experts, expected 1 or more of them";
+  if (op.getActivation() == Activation::None) return op.emitOpError("expects an activation");
+  return success();
+}
+
+LogicalResult MoeOp::verify() {
+  int64_t experts = columns(getLogits()), hidden = columns(getX());
+  if (failed(verifyRouting(*this, experts))) return failure();
+  for (auto [name, list] : {std::pair("gate", getGate()), {"up", getUp()}, {"down", getDown()}})
+    if (int64_t(list.size()) != experts)
+      return emitOpError() << "has " << list.size() << " " << name << " weights and " << experts << " logits";
+  int64_t inner = tensor(getGate()[0]).getDimSize(0);
+  auto isMatrix = [](Value v, int64_t n, int64_t k) {
+    return tensor(v).getRank() == 2 && tensor(v).getDimSize(0) == n && tensor(v).getDimSize(1) == k;
+  };
+  for (auto [gate, up, down] : llvm::zip(getGate(), getUp(), getDown()))
+    if (!isMatrix(gate, inner, hidden) || !isMatrix(up, inner, hidden) || !isMatrix(down, hidden, inner))
+      return emitOpError() << "expects gate and up of " << inner << " x " << hidden << ", down of " << hidden << " x "
+                           << inner << " elements";
+  return success();
+}
+
+LogicalResult ExpertsOp::verify() {
+  int64_t experts = numExperts(), hidden = columns(getX()), inner = hiddenColumns();
+  if (failed(verifyRouting(*this, experts))) return failure();
+  if (inner % 32 || hidden % 64)
+    return emitOpError() << "expects hidden rows of a multiple of 32 columns and rows of a multiple of 64, has "
+                         << inner << " and " << hidden;
+  if (tensor(getGateUp()).getShape() != ArrayRef<int64_t>{experts * 2 * inner, hidden} ||
+      tensor(getDown()).getShape() != ArrayRef<int64_t>{experts * hidden, inner})
+    return emitOpError() << "expects weights of " << experts << " experts: " << experts * 2 * inner << " x " << hidden
+                         << " and " << experts * hidden << " x " << inner << " elements";
+  if (columns(getY()) != hidden || (getResidual() && getResidual().getType() != getY().getType()))
+    return emitOpError("changes the width of its rows");
   return success();
 }
 

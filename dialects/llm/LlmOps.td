@@ -121,6 +121,25 @@ def Llm_LayerNormOp : Llm_Op<"layer_norm", [Pure]> {
   }];
   let hasVerifier = 1;
 }
+def Llm_HeadNormOp : Llm_Op<"head_norm", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "llm.rms_norm of each head by itself, one weight for all heads";
+  let description = "x, y: [M, heads*D] f32; weight: [D]; epsilon > 0. For each head as llm.rms_norm of a row of D.";
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, F32Attr:$epsilon);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight)";
+  let hasVerifier = 1;
+}
+def Llm_QkNormOp : Llm_Op<"qk_norm", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "llm.head_norm of q and of k where they lie side by side with v";
+  let description = [{
+    x, y: [M, (heads+2*kv_heads)*D] f32: q, which `q` norms, then k, which `k` norms, then v as it is; q, k: [D].
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$q, AnyRankedTensor:$k, I64Attr:$heads, I64Attr:$kv_heads,
+                   F32Attr:$epsilon);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x `,` $q `,` $k attr-dict `:` type($x) `,` type($q) `,` type($k)";
+  let hasVerifier = 1;
+}
 def Llm_RopeOp : Llm_Op<"rope", [Pure, AllTypesMatch<["x", "y"]>]> {
   let summary = "rotary position embedding of each head";
   let description = "x, y: [M, heads*D] f32; positions: [M] i32; the first rope.dim channels of each head rotate.";
@@ -230,6 +249,47 @@ def Llm_GluLinearOp : Llm_Op<"glu_linear", [Pure]> {
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = [{
     $x `,` $w (`bias` $bias^ `:` type($bias))? attr-dict `:` type($x) `,` type($w) `->` type($y)
+  }];
+  let hasVerifier = 1;
+}
+def Llm_MoeOp : Llm_Op<"moe", [Pure, AttrSizedOperandSegments, AllTypesMatch<["x", "y"]>]> {
+  let summary = "mixture of experts: each row goes through k of E gated MLPs, its router's choice";
+  let description = [{
+    x, y: [M, H] f32; logits: [M, E] f32, of the router; gate, up: E weights [I, H]; down: E weights [H, I].
+    A row's experts are those of its k largest logits, of equal ones the lower index (what is not a number counts as
+    -infinity). p = softmax(logits[r]) over all E; w[e] = scale * p[e], with `renormalise` divided by the sum of the
+    chosen p. y[r] = sum over the chosen e, ascending, of w[e] * down[e] (activation(gate[e] x[r]) * (up[e] x[r])).
+    arXiv 2401.04088.
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$logits, Variadic<AnyRankedTensor>:$gate,
+                   Variadic<AnyRankedTensor>:$up, Variadic<AnyRankedTensor>:$down, I64Attr:$k,
+                   Llm_ActivationAttr:$activation, UnitAttr:$renormalise, DefaultValuedAttr<F32Attr, "1.0f">:$scale);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = [{
+    $x `,` $logits `gate` `(` $gate `)` `up` `(` $up `)` `down` `(` $down `)` attr-dict `:` type($x) `,` type($logits)
+    `(` type($gate) `)` `(` type($up) `)` `(` type($down) `)`
+  }];
+  let hasVerifier = 1;
+}
+def Llm_ExpertsOp : Llm_Op<"experts", [Pure]> {
+  let summary = "llm.moe whose experts' weights lie behind each other: two matrices";
+  let description = [{
+    As llm.moe. gate_up: [E*2*I, H], for each expert as the weight of llm.glu_linear; down: [E*H, I]; 2*I and H are
+    multiples of 64, so an expert is whole panels. y = residual + that, if there is a residual. x may be `!wq.rows`;
+    `hidden`: the element type of the rows that `down` reads, f32 or `!wq.rows`.
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$gate_up, AnyRankedTensor:$down, AnyRankedTensor:$logits,
+                   Optional<AnyRankedTensor>:$residual, I64Attr:$k, Llm_ActivationAttr:$activation,
+                   UnitAttr:$renormalise, DefaultValuedAttr<F32Attr, "1.0f">:$scale, TypeAttr:$hidden);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = [{
+    $x `,` $gate_up `,` $down `by` $logits (`residual` $residual^ `:` type($residual))? attr-dict `:` type($x) `,`
+    type($gate_up) `,` type($down) `,` type($logits) `->` type($y)
+  }];
+  let extraClassDeclaration = [{
+    int64_t numExperts() { return mlir::cast<mlir::RankedTensorType>(getLogits().getType()).getDimSize(1); }
+    /// I: columns of the rows between the two matrices.
+    int64_t hiddenColumns() { return mlir::cast<mlir::RankedTensorType>(getDown().getType()).getDimSize(1); }
   }];
   let hasVerifier = 1;
 }

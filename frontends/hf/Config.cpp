@@ -42,6 +42,18 @@ void readRopeObject(Fields &rope, const Config &config, llm::RopeConfig &out) {
   }
 }
 
+void readDenseLayers(Fields &fields, Config &config) {
+  const json *list = fields.find("mlp_only_layers");
+  if (!list) return;
+  if (!list->is_array()) return fields.fail("mlp_only_layers", describe(*list), "a list of layers");
+  for (const json &layer : *list) {
+    if (!layer.is_number_unsigned() || layer.get<uint64_t>() >= uint64_t(config.layers))
+      return fields.fail("mlp_only_layers", layer.is_number() ? layer.dump() : describe(layer),
+                         "layers, 0 to " + llvm::Twine(config.layers - 1));
+    config.denseLayers.push_back(layer.get<int64_t>());
+  }
+}
+
 void readRope(llvm::StringRef file, Fields &fields, Config &config) {
   llm::RopeConfig &rope = config.rope;
   rope.dim = config.headDim;
@@ -101,6 +113,16 @@ llvm::Expected<Config> parseConfig(llvm::StringRef file, const json &document) {
   config.maxPositions = fields.integer("max_position_embeddings", 1, llm::kMostContext, 2048);
   config.epsilon = fields.positive("rms_norm_eps");
   if (!(float(config.epsilon) > 0)) fields.fail("rms_norm_eps", "a number too small for f32", "about 1e-5");
+  config.experts = fields.integer("num_local_experts", 0, llm::kMostExperts, 0);
+  config.experts = fields.integer("num_experts", 0, llm::kMostExperts, config.experts);
+  config.expertsPerToken = fields.integer("num_experts_per_tok", 0, llm::kMostExperts, 0);
+  config.expertIntermediate = fields.integer("moe_intermediate_size", 0, llm::kMostHidden, 0);
+  config.sparseStep = fields.integer("decoder_sparse_step", 1, llm::kMostLayers, 1);
+  config.renormaliseExperts = fields.boolean("norm_topk_prob", false);
+  readDenseLayers(fields, config);
+  config.hasHeadDim = fields.has("head_dim");
+  config.useWindow = fields.boolean("use_sliding_window", false);
+  config.window = fields.integer("sliding_window", 0, llm::kMostContext, 0);
   config.activation = fields.text("hidden_act", "silu");
   config.attentionBias = fields.boolean("attention_bias", false);
   config.mlpBias = fields.boolean("mlp_bias", false);

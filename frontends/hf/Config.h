@@ -14,7 +14,13 @@ struct Config {
   std::string name; // _name_or_path, or empty
   int64_t hidden = 0, intermediate = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0, vocab = 0, maxPositions = 0;
   double epsilon = 0;
-  std::string activation; // hidden_act
+  bool hasHeadDim = false, useWindow = false;                       // head_dim is given; use_sliding_window
+  int64_t experts = 0, expertsPerToken = 0, expertIntermediate = 0; // 0: not said
+  int64_t sparseStep = 1;           // decoder_sparse_step: every so many layers have experts
+  std::vector<int64_t> denseLayers; // mlp_only_layers
+  bool renormaliseExperts = false;  // norm_topk_prob
+  int64_t window = 0;               // sliding_window; 0: none
+  std::string activation;           // hidden_act
   llm::RopeConfig rope;
   bool attentionBias = false, mlpBias = false, tied = false;
   std::optional<Quantisation> quantisation;

@@ -34,6 +34,23 @@ private:
   bool quantised = false;
 };
 
+llm::DecoderExperts readExperts(WeightReader &reader, const TensorNames &names, int64_t hidden, const Experts &experts,
+                                const std::string &prefix) {
+  llm::DecoderExperts result;
+  result.k = experts.k, result.renormalise = experts.renormalise;
+  result.router = reader.linear(prefix + names.router.str(), experts.experts, hidden, false);
+  for (int64_t e = 0; e < experts.experts && !reader.failed(); ++e) {
+    std::string name = prefix + names.expert.str() + std::to_string(e) + ".";
+    auto read = [&](llvm::StringRef part, int64_t n, int64_t k) {
+      return reader.linear(name + part.str(), n, k, false).weight;
+    };
+    result.gate.push_back(read(names.expertGate, experts.intermediate, hidden));
+    result.up.push_back(read(names.expertUp, experts.intermediate, hidden));
+    result.down.push_back(read(names.expertDown, hidden, experts.intermediate));
+  }
+  return result;
+}
+
 llm::DecoderLayer readLayer(WeightReader &reader, const TensorNames &names, const Config &config,
                             const Choices &choices, int64_t index) {
   std::string prefix = names.layer.str() + std::to_string(index) + ".";
@@ -49,10 +66,18 @@ llm::DecoderLayer readLayer(WeightReader &reader, const TensorNames &names, cons
   layer.v = linear(names.v, kv, h, choices.qkvBias);
   layer.o = linear(names.o, h, q, choices.outputBias);
   layer.postAttentionNorm = norm(names.postAttentionNorm);
+  layer.window = choices.window;
+  if (choices.headNorms) {
+    layer.qNorm = reader.weight(prefix + names.qNorm.str() + ".weight", {config.headDim});
+    layer.kNorm = reader.weight(prefix + names.kNorm.str() + ".weight", {config.headDim});
+  }
+  if (choices.experts && !llvm::is_contained(choices.experts->denseLayers, index)) {
+    layer.experts = readExperts(reader, names, h, *choices.experts, prefix);
+    return layer;
+  }
   layer.gate = linear(names.gate, config.intermediate, h, choices.mlpBias);
   layer.up = linear(names.up, config.intermediate, h, choices.mlpBias);
   layer.down = linear(names.down, h, config.intermediate, choices.mlpBias);
-  layer.window = choices.window;
   return layer;
 }
 

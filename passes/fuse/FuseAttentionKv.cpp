@@ -30,11 +30,22 @@ struct FuseAttention : OpRewritePattern<llm::AttentionOp> {
       if (ropeQ.getRope() != ropeK.getRope()) return rewriter.notifyMatchFailure(op, "q and k have different ropes");
       if (!ropeQ->hasOneUse() || !ropeK->hasOneUse()) return rewriter.notifyMatchFailure(op, "a rope has another use");
       q = ropeQ.getX(), k = ropeK.getX();
-      table = ropeTable(rewriter, op.getLoc(), op.getPositions(), ropeQ.getRope());
     }
+    auto normQ = q.getDefiningOp<llm::HeadNormOp>(), normK = k.getDefiningOp<llm::HeadNormOp>();
+    if (bool(normQ) != bool(normK)) return rewriter.notifyMatchFailure(op, "only one of q and k is normalised");
+    if (normQ) {
+      if (normQ.getEpsilon() != normK.getEpsilon() || normQ.getWeight().getType() != normK.getWeight().getType())
+        return rewriter.notifyMatchFailure(op, "q and k have different norms");
+      if (!normQ->hasOneUse() || !normK->hasOneUse()) return rewriter.notifyMatchFailure(op, "a norm has another use");
+      q = normQ.getX(), k = normK.getX();
+    }
+    if (ropeQ) table = ropeTable(rewriter, op.getLoc(), op.getPositions(), ropeQ.getRope());
     int64_t columns = int64_t(op.getHeads() + 2 * op.getKvHeads()) * int64_t(op.getHeadDim());
     auto type = RankedTensorType::get({ShapedType::kDynamic, columns}, rewriter.getF32Type());
     Value qkv = llm::ConcatColumnsOp::create(rewriter, op.getLoc(), type, ValueRange{q, k, op.getV()});
+    if (normQ)
+      qkv = llm::QkNormOp::create(rewriter, op.getLoc(), type, qkv, normQ.getWeight(), normK.getWeight(),
+                                  op.getHeadsAttr(), op.getKvHeadsAttr(), normQ.getEpsilonAttr());
     rewriter.replaceOpWithNewOp<llm::AttentionKvOp>(
         op, op.getType(), qkv, op.getPositions(), table, op.getSinks(), op.getLayerAttr(), op.getHeadsAttr(),
         op.getKvHeadsAttr(), op.getHeadDimAttr(), op.getScaleAttr(), op.getWindowAttr(), op.getAlibiAttr(),

@@ -14,7 +14,7 @@ namespace {
 struct JoinProjections : OpRewritePattern<llm::ConcatColumnsOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::ConcatColumnsOp op, PatternRewriter &rewriter) const override {
-    if (!llvm::any_of(op->getUsers(), llvm::IsaPred<llm::AttentionKvOp>)) return failure();
+    if (!llvm::any_of(op->getUsers(), llvm::IsaPred<llm::AttentionKvOp, llm::QkNormOp>)) return failure();
     if (std::string reason = whyNotJoinable(op.getParts()); !reason.empty())
       return rewriter.notifyMatchFailure(op, reason);
     rewriter.replaceOp(op, joinLinears(rewriter, op.getLoc(), op.getParts()));

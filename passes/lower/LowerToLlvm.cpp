@@ -5,6 +5,7 @@
 #include "llmc_kernel.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "passes/Passes.h"
+#include "passes/lower/ArgumentFields.h"
 #include "passes/support/Formats.h"
 #include "passes/support/Schemes.h"
 
@@ -15,47 +16,6 @@ namespace llmc {
 using namespace mlir;
 
 namespace {
-
-/// Where each role's pointer goes in the argument structure of its family.
-int64_t fieldOf(kernel::Family family, StringRef role) {
-  switch (family) {
-  case kernel::Family::Matmul:
-    return llvm::StringSwitch<int64_t>(role)
-        .Case("x", offsetof(llmc_matmul_args, x))
-        .Case("w", offsetof(llmc_matmul_args, w))
-        .Case("bias", offsetof(llmc_matmul_args, bias))
-        .Default(-1);
-  case kernel::Family::Rowwise:
-    return llvm::StringSwitch<int64_t>(role)
-        .Case("x", offsetof(llmc_rowwise_args, x))
-        .Case("w", offsetof(llmc_rowwise_args, w))
-        .Case("b", offsetof(llmc_rowwise_args, b))
-        .Default(-1);
-  case kernel::Family::KvAppend:
-    return llvm::StringSwitch<int64_t>(role)
-        .Case("qkv", offsetof(llmc_kv_append_args, qkv))
-        .Case("rope", offsetof(llmc_kv_append_args, rope))
-        .Default(-1);
-  case kernel::Family::Attention:
-    return llvm::StringSwitch<int64_t>(role)
-        .Case("qkv", offsetof(llmc_attention_args, qkv))
-        .Case("rope", offsetof(llmc_attention_args, rope))
-        .Case("sinks", offsetof(llmc_attention_args, sinks))
-        .Default(-1);
-  }
-  return -1;
-}
-
-/// The result's field; -1 where the result is an input written in place.
-int64_t resultField(kernel::Family family) {
-  switch (family) {
-  case kernel::Family::Matmul: return offsetof(llmc_matmul_args, y);
-  case kernel::Family::Rowwise: return offsetof(llmc_rowwise_args, y);
-  case kernel::Family::KvAppend: return -1;
-  case kernel::Family::Attention: return offsetof(llmc_attention_args, y);
-  }
-  return -1;
-}
 
 constexpr uint32_t kAllModes = uint32_t(kernel::Mode::Few | kernel::Mode::Tiles | kernel::Mode::Rows);
 static_assert(uint32_t(kernel::Mode::Few) == 1 << LLMC_MODE_FEW && uint32_t(kernel::Mode::Rows) == 1 << LLMC_MODE_ROWS);
@@ -114,14 +74,15 @@ private:
     barrier = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_barrier", type);
     panels = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_panels",
                                       LLVM::LLVMFunctionType::get(voidType, {ptr, i64, i64, i64}));
+    experts = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_experts", type);
     kernelType = LLVM::LLVMFunctionType::get(voidType, {ptr});
     auto function = LLVM::LLVMFuncOp::create(*b, *loc, "llmc_step_" + symbolName(target), type);
     function->setAttr("llmc.step", b->getUnitAttr());
     Block *entry = function.addEntryBlock(*b);
     b->setInsertionPointToStart(entry);
     batch = entry->getArgument(0), thread = entry->getArgument(1), threads = entry->getArgument(2);
-    constexpr size_t size = std::max(
-        {sizeof(llmc_panels), sizeof(llmc_rowwise_args), sizeof(llmc_kv_append_args), sizeof(llmc_attention_args)});
+    constexpr size_t size = std::max({sizeof(llmc_panels), sizeof(llmc_experts), sizeof(llmc_rowwise_args),
+                                      sizeof(llmc_kv_append_args), sizeof(llmc_attention_args)});
     auto bytes = LLVM::LLVMArrayType::get(IntegerType::get(context, 8), size);
     arguments = LLVM::AllocaOp::create(*b, *loc, ptr, bytes, constant(1), /*alignment=*/16);
     rows = loadField(i64, offsetof(llmc_batch, rows));
@@ -167,12 +128,13 @@ private:
     }
     kernel::Family family = callees[0].getFamily();
     Value count = call.getLogitRows() ? logitCount : rows;
+    if (call.getPartition() == kernel::Partition::Experts) return lowerExperts(call, callees);
     if (family == kernel::Family::Matmul) return lowerMatmul(call, count, callees);
     Value units = unitsOf(call, count);
     Value begin = share(units, thread), end = share(units, LLVM::AddOp::create(*b, *loc, thread, constant(1)));
     if (call.getReplicated()) {
       begin = LLVM::SelectOp::create(*b, *loc, few, constant(0), begin);
-      end = LLVM::SelectOp::create(*b, *loc, few, count, end);
+      end = LLVM::SelectOp::create(*b, *loc, few, units, end);
     }
 
     Block *work = newBlock(), *done = newBlock();
@@ -216,24 +178,64 @@ private:
     return success();
   }
 
+  /// The runtime deals the panels of experts with rows to the threads (llmc_step_experts).
+  LogicalResult lowerExperts(kernel::CallOp call, ArrayRef<kernel::FuncOp> callees) {
+    if (failed(storeArguments(call, kernel::Family::Matmul, constant(0)))) return failure();
+    auto less = callees.take_front(call.getFewCallees()), more = callees.drop_front(call.getFewCallees());
+    if (less.size() > LLMC_ROW_CLASSES || more.size() > LLMC_ROW_CLASSES)
+      return call.emitError("has more kernels for rows of an expert than llmc_experts has room for");
+    auto byRows = [&](Value ofFew, Value ofMany) { return LLVM::SelectOp::create(*b, *loc, few, ofFew, ofMany); };
+    auto address = [&](kernel::FuncOp callee) {
+      return LLVM::AddressOfOp::create(*b, *loc, ptr, declare(callee).getSymName());
+    };
+    for (size_t i = 0; i < LLMC_ROW_CLASSES; ++i) {
+      kernel::FuncOp one = less[std::min(i, less.size() - 1)], other = more[std::min(i, more.size() - 1)];
+      store(byRows(address(one), address(other)), offsetof(llmc_experts, kernels) + i * sizeof(llmc_kernel_fn));
+      store(byRows(constant(one.getMaxRows()), constant(other.getMaxRows())),
+            offsetof(llmc_experts, most_rows) + i * sizeof(int64_t));
+    }
+    auto stride = [&](llvm::function_ref<int64_t(kernel::MatmulAttr, int64_t)> of) {
+      auto ofLast = [&](ArrayRef<kernel::FuncOp> list) {
+        kernel::FuncOp last = list.back();
+        return constant(of(cast<kernel::MatmulAttr>(last.getDescriptor()), last.getMaxRows()));
+      };
+      return byRows(ofLast(less), ofLast(more));
+    };
+    store(stride(xStride), offsetof(llmc_experts, x_stride));
+    store(stride(yStride), offsetof(llmc_experts, y_stride));
+    kernel::FuncOp first = less[0];
+    auto attr = cast<kernel::MatmulAttr>(first.getDescriptor());
+    store(constant(call.getExperts()), offsetof(llmc_experts, experts));
+    store(constant(call.getUnits()), offsetof(llmc_experts, panels));
+    store(constant(toWeightFormat(attr.getW()).panelBytes(attr.getK())), offsetof(llmc_experts, panel_bytes));
+    store(at(claims, constant(matmulCalls++ * kAlign)), offsetof(llmc_experts, claimed));
+    LLVM::CallOp::create(*b, *loc, experts, ValueRange{arguments, thread, threads});
+    return success();
+  }
+
   /// Units of the whole call.
   Value unitsOf(kernel::CallOp call, Value count) {
-    return call.getPartition() == kernel::Partition::Rows ? count : constant(call.getUnits());
+    if (call.getPartition() != kernel::Partition::Rows) return constant(call.getUnits());
+    if (call.getRowsEach() == 1) return count;
+    return LLVM::MulOp::create(*b, *loc, count, constant(call.getRowsEach()));
   }
 
   //===- Attention ---------------------------------------------------------------------===//
   /// Stores k and v where a step has several rows of a sequence; then units of whole rows, or, where few rows are long,
   /// of chunks, and what merges them.
   LogicalResult lowerAttention(kernel::CallOp call) {
-    auto attend = symbols->lookup<kernel::FuncOp>(cast<FlatSymbolRefAttr>(call.getCallees()[0]).getValue());
+    SmallVector<kernel::FuncOp> callees;
+    for (auto callee : call.getCallees().getAsRange<FlatSymbolRefAttr>())
+      callees.push_back(symbols->lookup<kernel::FuncOp>(callee.getValue()));
     auto append = symbols->lookup<kernel::FuncOp>(*call.getAppend());
-    if (!attend || !append) return call.emitError("names an unknown kernel");
+    if (llvm::is_contained(callees, nullptr) || !append) return call.emitError("names an unknown kernel");
+    kernel::FuncOp attend = callees.front(); // of few rows, if there is another one
     Value lone = compare(LLVM::ICmpPredicate::ne, loadField(i64, offsetof(llmc_batch, lone_rows)), constant(0));
     if (failed(appendRows(call, append, lone)) || failed(storeArguments(call, kernel::Family::Attention, rows)))
       return failure();
     Value kvHeads = constant(call.getUnits());
-    Value rowBlock = LLVM::SelectOp::create(*b, *loc, few, constant(1), constant(attend.getRowBlock()));
     Value rowHeads = LLVM::MulOp::create(*b, *loc, rows, kvHeads);
+    Value rowBlock = LLVM::SelectOp::create(*b, *loc, few, constant(1), blockOf(callees.back(), rowHeads));
     Value units = LLVM::MulOp::create(*b, *loc, divideUp(rows, rowBlock), kvHeads);
     // A window that is no longer than a chunk is not worth a barrier.
     int64_t window = cast<kernel::AttentionAttr>(attend.getDescriptor()).getWindow();
@@ -252,9 +254,24 @@ private:
     store(rowBlock, offsetof(llmc_attention_args, row_block));
     store(LLVM::ZExtOp::create(*b, *loc, i64, lone), offsetof(llmc_attention_args, append));
     store(phase, offsetof(llmc_attention_args, phase));
-    callKernel(attend, nullptr);
+    if (callees.size() == 1) {
+      callKernel(attend, nullptr);
+    } else {
+      Block *attended = newBlock();
+      callByRows(callees, rows, attended);
+      b->setInsertionPointToStart(attended);
+    }
     if (isSplit) mergeChunks(attend, isSplit, rowHeads);
     return success();
+  }
+
+  /// Rows of a block: as many as the kernel likes, but so few that each thread has some units.
+  Value blockOf(kernel::FuncOp attend, Value rowHeads) {
+    constexpr int64_t kUnitsPerThread = 4;
+    Value units = LLVM::MulOp::create(*b, *loc, threads, constant(kUnitsPerThread));
+    Value most =
+        LLVM::UMinOp::create(*b, *loc, LLVM::UDivOp::create(*b, *loc, rowHeads, units), constant(attend.getRowBlock()));
+    return LLVM::UMaxOp::create(*b, *loc, most, constant(1));
   }
 
   LogicalResult appendRows(kernel::CallOp call, kernel::FuncOp append, Value lone) {
@@ -400,7 +417,7 @@ private:
   std::optional<Location> loc; // of the op being lowered
   Type ptr, i64;
   LLVM::LLVMFunctionType kernelType;
-  LLVM::LLVMFuncOp barrier, panels;
+  LLVM::LLVMFuncOp barrier, panels, experts;
   int64_t matmulCalls = 0;
   Value batch, thread, threads, arguments, rows, capacity, logitCount, logitCapacity, arena, logitArena, weights;
   Value mode, logitMode, few, privateArena, claims, best;

@@ -24,7 +24,7 @@ constexpr int64_t kDefaultGroupSize = 32;
 
 /// What a weight is used for in @step.
 struct Use {
-  bool linear = false, embed = false, head = false;
+  bool linear = false, embed = false, head = false, router = false;
 };
 
 struct WqAssign : impl::WqAssignBase<WqAssign> {
@@ -80,9 +80,11 @@ private:
       Use &use = uses[weight];
       for (Operation *user : get->getUsers()) {
         use.embed |= isa<llm::EmbedOp>(user);
+        use.linear |= isa<llm::MoeOp>(user);
         if (auto linear = dyn_cast<llm::LinearOp>(user)) {
           use.linear = true;
           use.head |= llvm::any_of(linear->getUsers(), [](Operation *u) { return isa<func::ReturnOp>(u); });
+          use.router |= llvm::any_of(linear->getUsers(), [](Operation *u) { return isa<llm::MoeOp>(u); });
         }
       }
     });
@@ -91,7 +93,8 @@ private:
 
   SchemeAttr schemeFor(llm::WeightOp weight, Use use, StringRef mode) {
     Type element = weight.getTensorType().getElementType();
-    if (mode == "keep")
+    // A router is small, and an error there chooses another expert.
+    if (mode == "keep" || use.router)
       return isEncoded(weight) ? wq::exactScheme(cast<wq::EncodedType>(element)) : wq::floatScheme(element);
     bool sensitive = use.head || use.embed;
     wq::Kind kind = mode == "int8" || sensitive ? wq::Kind::I8 : wq::Kind::I4;

@@ -21,11 +21,11 @@ namespace {
 /// Rows of a typical step of many rows, for costs.
 constexpr int64_t kManyRows = 512;
 
-/// wq.linear or llm.glu_linear: x, w, then what else there is.
-bool isLinear(Operation *op) { return isa<wq::LinearOp, llm::GluLinearOp>(op); }
+/// wq.linear, llm.glu_linear or llm.experts: x, w, then what else there is.
+bool isLinear(Operation *op) { return isa<wq::LinearOp, llm::GluLinearOp, llm::ExpertsOp>(op); }
 
-std::optional<WeightFormat> weightOf(Operation *linear) {
-  Type element = cast<RankedTensorType>(linear->getOperand(1).getType()).getElementType();
+std::optional<WeightFormat> formatOf(Value weight) {
+  Type element = cast<RankedTensorType>(weight.getType()).getElementType();
   if (auto quant = dyn_cast<wq::QuantType>(element)) return toWeightFormat(quant.getScheme());
   if (auto packed = dyn_cast<wq::PackedType>(element)) return toWeightFormat(packed.getScheme());
   return std::nullopt;
@@ -34,6 +34,33 @@ std::optional<WeightFormat> weightOf(Operation *linear) {
 /// The output head: a rounding error there reaches the logits as it is.
 bool isHead(Operation *linear) {
   return llvm::any_of(linear->getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
+}
+
+/// A router: a rounding error there chooses another expert.
+bool isRouter(Operation *linear) {
+  return llvm::any_of(linear->getUses(), [](OpOperand &use) {
+    auto experts = dyn_cast<llm::ExpertsOp>(use.getOwner());
+    return experts && experts.getLogits() == use.get();
+  });
+}
+
+/// What `linear` computes of its first input, but for the rows.
+MatmulDesc describe(Operation *linear) {
+  MatmulDesc d;
+  auto shape = cast<RankedTensorType>(linear->getOperand(1).getType());
+  d.n = shape.getDimSize(0), d.k = shape.getDimSize(1), d.w = *formatOf(linear->getOperand(1));
+  if (auto glu = dyn_cast<llm::GluLinearOp>(linear)) d.glu = true, d.activation = Activation(glu.getActivation());
+  if (auto experts = dyn_cast<llm::ExpertsOp>(linear))
+    d.glu = true, d.activation = Activation(experts.getActivation()), d.n /= experts.numExperts();
+  return d;
+}
+
+/// What the experts compute of the rows between their two matrices.
+MatmulDesc describeDown(llm::ExpertsOp experts) {
+  MatmulDesc d;
+  auto shape = cast<RankedTensorType>(experts.getDown().getType());
+  d.n = shape.getDimSize(0) / experts.numExperts(), d.k = shape.getDimSize(1), d.w = *formatOf(experts.getDown());
+  return d;
 }
 
 constexpr llvm::StringLiteral kRequantised = "int8-requantised";
@@ -79,15 +106,17 @@ struct ChooseRowFormats : impl::ChooseRowFormatsBase<ChooseRowFormats> {
     DenseMap<std::pair<Value, Type>, Value> stored; // lookup only
     getOperation().walk([&](Operation *linear) {
       if (!isLinear(linear)) return;
+      auto experts = dyn_cast<llm::ExpertsOp>(linear);
+      if (experts && formatOf(experts.getDown())) // requantised weights pay off where a weight meets many rows
+        if (Type rows = rowsType(linear, describeDown(experts), exactScales(mode.getValue()), *found).first)
+          experts.setHidden(rows);
       Value x = linear->getOperand(0);
       auto type = cast<RankedTensorType>(x.getType());
-      std::optional<WeightFormat> w = weightOf(linear);
-      if (!w || !type.getElementType().isF32()) return;
-      RowFormat few = choose(linear, mode.getValue(), *w, true, *found).x;
-      auto [many, requantise] = choose(linear, mode.getValue(), *w, false, *found);
+      if (!formatOf(linear->getOperand(1)) || isRouter(linear) || !type.getElementType().isF32()) return;
+      StringRef allowed = experts ? exactScales(mode.getValue()) : mode.getValue();
+      auto [rowsType, requantise] = this->rowsType(linear, describe(linear), allowed, *found);
       if (requantise) linear->setAttr(kRequantiseAttr, builder.getUnitAttr());
-      if (few == RowFormat::F32 && many == RowFormat::F32) return;
-      auto rowsType = wq::RowsType::get(&getContext(), format(few), format(many));
+      if (!rowsType) return;
       Value &rows = stored[{x, rowsType}];
       if (!rows) {
         builder.setInsertionPoint(linear);
@@ -103,17 +132,23 @@ private:
     return attr ? attr : wq::RowFormatAttr::get(&getContext(), wq::RowKind::F32);
   }
 
+  static StringRef exactScales(StringRef mode) { return mode == kRequantised ? "int8" : mode; }
+
+  /// The rows of a linear, null for f32; and whether steps of many rows requantise its weights.
+  std::pair<Type, bool> rowsType(Operation *linear, const MatmulDesc &d, StringRef mode, const Target &t) {
+    RowFormat few = choose(linear, d, mode, true, t).x;
+    auto [many, requantise] = choose(linear, d, mode, false, t);
+    if (few == RowFormat::F32 && many == RowFormat::F32) return {Type(), requantise};
+    return {wq::RowsType::get(&getContext(), format(few), format(many)), requantise};
+  }
+
   /// The format whose best kernel costs least; f32 where none of the mode's has a kernel of its own.
-  Choice choose(Operation *linear, StringRef mode, const WeightFormat &w, bool few, const Target &t) {
-    MatmulDesc d;
-    auto shape = cast<RankedTensorType>(linear->getOperand(1).getType());
-    d.n = shape.getDimSize(0), d.k = shape.getDimSize(1), d.w = w;
-    if (auto glu = dyn_cast<llm::GluLinearOp>(linear)) d.glu = true, d.activation = Activation(glu.getActivation());
+  Choice choose(Operation *linear, MatmulDesc d, StringRef mode, bool few, const Target &t) {
     d.minRows = few ? 1 : kManyRows, d.maxRows = few ? 1 : INT64_MAX;
     d.yStride = rowStride(RowFormat::F32, roundUp(d.n, kPanel));
     std::optional<Choice> best;
     double bestCost = 0;
-    SmallVector<Choice> choices = candidates(mode, w, few, isHead(linear));
+    SmallVector<Choice> choices = candidates(mode, d.w, few, isHead(linear));
     for (const Choice &choice : choices) {
       d.x = choice.x, d.xStride = rowStride(choice.x, d.k), d.requantise = choice.requantise;
       const Kernel<MatmulDesc> *kernel = select(d, t);
@@ -125,12 +160,12 @@ private:
     }
     if (!best && !choices.empty())
       reportRefusal(linear->getLoc(), getArgument(),
-                    "no kernel of " + t.name + " takes " + choices.front().x.name() + " rows with " + w.name() +
+                    "no kernel of " + t.name + " takes " + choices.front().x.name() + " rows with " + d.w.name() +
                         " weights; f32 rows are used");
-    bool exact = best && best->x != RowFormat::F32 && !best->requantise && w.group < d.k;
+    bool exact = best && best->x != RowFormat::F32 && !best->requantise && d.w.group < d.k;
     if (!few && mode == kRequantised && exact && !isHead(linear))
       reportRefusal(linear->getLoc(), getArgument(),
-                    "no kernel of " + t.name + " requantises " + w.name() +
+                    "no kernel of " + t.name + " requantises " + d.w.name() +
                         " weights at a gain; their exact group scales are used");
     return best.value_or(Choice{});
   }

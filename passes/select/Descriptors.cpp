@@ -4,8 +4,9 @@
 
 namespace llmc {
 
-static constexpr const char *kRowwiseNames[] = {"RmsNorm",   "Glu",       "Quantize", "Add",  "Embed",    "GatherRows",
-                                                "RopeTable", "LayerNorm", "Activate", "TopK", "MergeTopK"};
+static constexpr const char *kRowwiseNames[] = {
+    "RmsNorm",  "Glu",  "Quantize",  "Add",    "Embed",     "GatherRows", "RopeTable", "LayerNorm",
+    "Activate", "TopK", "MergeTopK", "QkNorm", "MoeChoose", "MoeSort",    "MoeGather", "MoeScatter"};
 
 llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 
@@ -32,6 +33,12 @@ RowwiseDesc toDesc(kernel::RowwiseAttr a, int64_t maxRows) {
   d.scale = a.getScale();
   if (a.getDynamicMax()) d.rope = RopeKind::Dynamic;
   d.ropeBase = a.getDynamicBase(), d.ropeFactor = a.getDynamicFactor(), d.ropeMaxPositions = a.getDynamicMax();
+  d.heads = a.getHeads(), d.kvHeads = a.getKvHeads();
+  if (kernel::RoutingAttr routing = a.getRouting()) {
+    d.k = routing.getK(), d.experts = routing.getExperts(), d.renormalise = routing.getRenormalise();
+    d.parts = routing.getParts(), d.accumulate = routing.getAccumulate();
+    if (d.op == RowwiseOp::MoeGather) d.xStride = d.yStride; // copies rows as they are
+  }
   return d;
 }
 
@@ -51,6 +58,7 @@ AttentionDesc toDesc(kernel::AttentionAttr a) {
   d.pageBytes = a.getPageBytes(), d.window = a.getWindow();
   d.qkvStride = a.getQkvStride(), d.ropeStride = a.getRopeStride(), d.yStride = a.getYStride();
   d.alibi = a.getAlibi(), d.softcap = a.getSoftcap(), d.sinks = a.getSinks();
+  d.bf16 = a.getBf16();
   d.out = a.getQ8Out() ? RowFormat::Q8 : RowFormat::F32;
   return d;
 }

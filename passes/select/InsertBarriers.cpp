@@ -12,12 +12,14 @@ namespace {
 
 /// Bytes per row that a call touches. `byRows`: row r is the same thread's in all such calls.
 struct Access {
-  int64_t begin, end, rowBytes;
+  int64_t begin, end, rowBytes, rowsEach;
   bool logitRows, write, byRows;
 
   bool overlaps(const Access &o) const { return logitRows == o.logitRows && begin < o.end && o.begin < end; }
   /// Both calls give row r to the same thread, and r is at the same place in both.
-  bool sameThread(const Access &o) const { return byRows && o.byRows && begin == o.begin && rowBytes == o.rowBytes; }
+  bool sameThread(const Access &o) const {
+    return byRows && o.byRows && begin == o.begin && rowBytes == o.rowBytes && rowsEach == o.rowsEach;
+  }
   bool conflicts(const Access &o) const { return (write || o.write) && overlaps(o) && !sameThread(o); }
 };
 
@@ -80,7 +82,10 @@ private:
           (call.getPartition() == kernel::Partition::Panels && mode == kernel::Mode::Rows && !call.getLogitRows());
       // A gather of rows reads rows that other threads own, and every thread reads all rows of what it replicates.
       if (p.logitRows != call.getLogitRows() || (few && call.getReplicated())) byRows = false;
-      accesses.push_back({p.offset, p.offset + p.rowBytes, p.rowBytes, p.logitRows, write, byRows});
+      // Units that are no rows of the value: a call that makes several of each row reads them for several threads.
+      if (call.getRowsEach() > 1 && !write) byRows = false;
+      accesses.push_back(
+          {p.offset, p.offset + p.rowBytes, p.rowBytes, int64_t(call.getRowsEach()), p.logitRows, write, byRows});
     };
     for (Value input : call.getInputs()) access(input, false);
     access(call.getY(), true);

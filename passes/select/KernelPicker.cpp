@@ -65,6 +65,24 @@ FailureOr<ArrayAttr> KernelPicker::matmul(Location loc, kernel::MatmulAttr attr)
                      [&](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
 }
 
+FailureOr<std::pair<ArrayAttr, int64_t>> KernelPicker::experts(Location loc, kernel::MatmulAttr a) {
+  RowClass few[] = {{1, 1, 1}, {2, kSmallRows, 1}};
+  RowClass many[] = {{1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, kMediumRows, 1}, {kMediumRows + 1, INT64_MAX, 1}};
+  // An expert may have few rows of a step of many.
+  auto anyRows = kernel::MatmulAttr::get(
+      a.getContext(), a.getN(), a.getK(), a.getW(), a.getXMany(), a.getXMany(), a.getBias(), a.getAccumulate(),
+      a.getActivation(), a.getGlu(), a.getRequantiseMany(), a.getYMany(), a.getYMany(), a.getXStride(), a.getYStride());
+  auto pick = [&](kernel::MatmulAttr attr, ArrayRef<RowClass> classes) {
+    return pickClasses(loc, kernel::Family::Matmul, attr, classes, true,
+                       [=](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
+  };
+  FailureOr<ArrayAttr> less = pick(a, few), more = pick(anyRows, many);
+  if (failed(less) || failed(more)) return failure();
+  SmallVector<Attribute> callees(less->begin(), less->end());
+  llvm::append_range(callees, *more);
+  return std::pair(ArrayAttr::get(a.getContext(), callees), int64_t(less->size()));
+}
+
 FailureOr<ArrayAttr> KernelPicker::rowwise(Location loc, kernel::RowwiseAttr attr) {
   RowClass all[] = {{1, INT64_MAX, 1}}, two[] = {{1, kSmallRows, 1}, {kSmallRows + 1, INT64_MAX, 1}};
   bool uniform = attr.getOutFew() == attr.getOutMany();
@@ -78,9 +96,16 @@ FailureOr<ArrayAttr> KernelPicker::kvAppend(Location loc, kernel::AttentionAttr 
 }
 
 FailureOr<ArrayAttr> KernelPicker::attention(Location loc, kernel::AttentionAttr attr) {
-  // One kernel for all steps: a row's bits do not depend on its company. The block is that of steps of many rows.
-  RowClass all{1, INT64_MAX, attentionRowBlock(attr.getHeads(), attr.getKvHeads())};
-  return pickClasses(loc, kernel::Family::Attention, attr, all, true, [&](RowClass) { return toDesc(attr); });
+  RowClass all{1, INT64_MAX, kAttentionRowBlock};
+  RowClass classes[] = {{1, kSmallRows, all.rowBlock}, {kSmallRows + 1, INT64_MAX, all.rowBlock}};
+  auto describe = [&](RowClass c) {
+    AttentionDesc d = toDesc(attr);
+    d.minRows = c.minRows;
+    return d;
+  };
+  // Where one kernel is the best for both, a row's bits do not depend on how many are beside it.
+  bool one = select(describe(classes[0]), target) == select(describe(classes[1]), target);
+  return pickClasses(loc, kernel::Family::Attention, attr, one ? ArrayRef<RowClass>(all) : classes, true, describe);
 }
 
 } // namespace llmc

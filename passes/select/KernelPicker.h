@@ -14,6 +14,9 @@ public:
 
   /// Callees for all row counts, by ascending max_rows. No kernel accepting is an error at `loc` with all reasons.
   mlir::FailureOr<mlir::ArrayAttr> matmul(mlir::Location loc, kernel::MatmulAttr attr);
+  /// Of a mixture of experts: those for steps of few rows, then those for steps of many, in each by ascending max_rows,
+  /// which are rows of one expert; and how many the former are.
+  mlir::FailureOr<std::pair<mlir::ArrayAttr, int64_t>> experts(mlir::Location loc, kernel::MatmulAttr attr);
   mlir::FailureOr<mlir::ArrayAttr> rowwise(mlir::Location loc, kernel::RowwiseAttr attr);
   mlir::FailureOr<mlir::ArrayAttr> kvAppend(mlir::Location loc, kernel::AttentionAttr attr);
   mlir::FailureOr<mlir::ArrayAttr> attention(mlir::Location loc, kernel::AttentionAttr attr);

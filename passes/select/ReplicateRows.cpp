@@ -18,12 +18,18 @@ bool isWrittenInPlace(Value value) {
   });
 }
 
+/// All rows in one unit, which is cheap.
+bool isWhole(kernel::CallOp call) {
+  return call.getPartition() == kernel::Partition::Blocks && call.getUnits() == 1 && !call.getAppend();
+}
+
 struct ReplicateRows : impl::ReplicateRowsBase<ReplicateRows> {
   void runOnOperation() override {
     for (auto call : getOperation().getOps<kernel::CallOp>()) {
       bool returned = llvm::any_of(call->getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
-      call.setReplicated(call.getPartition() == kernel::Partition::Rows && !call.getLogitRows() && !call.getTied() &&
-                         !call.getMany() && !isWrittenInPlace(call.getY()) && !returned);
+      bool byRows = call.getPartition() == kernel::Partition::Rows || isWhole(call);
+      call.setReplicated(byRows && !call.getLogitRows() && !call.getTied() && !call.getMany() &&
+                         !isWrittenInPlace(call.getY()) && !returned);
     }
   }
 };

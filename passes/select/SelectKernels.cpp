@@ -3,6 +3,7 @@
 #include "llmc_kernel.h"
 #include "passes/Passes.h"
 #include "passes/select/KernelPicker.h"
+#include "passes/select/SelectExperts.h"
 #include "passes/support/Formats.h"
 #include "passes/support/Schemes.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -17,20 +18,6 @@ namespace {
 
 RankedTensorType rowsOf(Value v) { return cast<RankedTensorType>(v.getType()); }
 int64_t columnsOf(Value v) { return rowsOf(v).getDimSize(1); }
-
-/// Bytes per row of a value in the arena. f32 rows hold whole panels: a matmul writes 64 columns at a time.
-int64_t strideOf(RankedTensorType type) {
-  auto stride = [&](RowFormat format) {
-    int64_t columns = type.getDimSize(1);
-    return rowStride(format, format == RowFormat::F32 ? roundUp(columns, kPanel) : columns);
-  };
-  return std::max(stride(fewRows(type)), stride(manyRows(type)));
-}
-
-wq::RowFormatAttr fewOf(RankedTensorType type) { return toAttr(type.getContext(), fewRows(type)); }
-wq::RowFormatAttr manyOf(RankedTensorType type) { return toAttr(type.getContext(), manyRows(type)); }
-
-wq::SchemeAttr schemeOf(Value packed) { return cast<wq::PackedType>(rowsOf(packed).getElementType()).getScheme(); }
 
 struct SelectKernels : impl::SelectKernelsBase<SelectKernels> {
   using SelectKernelsBase::SelectKernelsBase;
@@ -84,10 +71,11 @@ private:
 
   LogicalResult lower(Operation *op) {
     return TypeSwitch<Operation *, LogicalResult>(op)
-        .Case<llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp, llm::GluOp, llm::AddOp,
-              llm::SelectRowsOp, wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp, llm::AttentionKvOp,
-              llm::ConcatColumnsOp>([&](auto typed) { return lowerOp(typed); })
-        .Case<wq::GetPackedOp, func::ReturnOp, kernel::CallOp, kernel::AllocOp>([](auto) { return success(); })
+        .Case<llm::QkNormOp, llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp,
+              llm::GluOp, llm::AddOp, llm::SelectRowsOp, wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp,
+              llm::AttentionKvOp, llm::ConcatColumnsOp, llm::ExpertsOp>([&](auto typed) { return lowerOp(typed); })
+        .Case<wq::GetPackedOp, func::ReturnOp, kernel::CallOp, kernel::AllocOp, kernel::ByRowsOp>(
+            [](auto) { return success(); })
         .Default([](Operation *other) { return other->emitError("no kernel computes ") << other->getName(); });
   }
 
@@ -106,10 +94,11 @@ private:
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     int64_t xStride = !roles.empty() && roles[0] == "x" ? strideOf(rowsOf(inputs[0])) : 0;
     bool dynamic = r.rope && r.rope.getDynamicMax();
-    auto attr = kernel::RowwiseAttr::get(
-        &getContext(), rowwiseOpName(r.op), type.getDimSize(1), fewOf(type), manyOf(type), xStride, strideOf(type),
-        r.epsilon, r.activation, r.w, r.scale, dynamic ? r.rope.getDynamicMax() : 0,
-        dynamic ? r.rope.getDynamicBase() : F32(0), dynamic ? r.rope.getDynamicFactor() : F32(1), r.bias);
+    auto attr =
+        kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(r.op), type.getDimSize(1), fewOf(type), manyOf(type),
+                                 xStride, strideOf(type), r.epsilon, r.activation, r.w, r.scale,
+                                 dynamic ? r.rope.getDynamicMax() : 0, dynamic ? r.rope.getDynamicBase() : F32(0),
+                                 dynamic ? r.rope.getDynamicFactor() : F32(1), r.bias, kernel::RoutingAttr(), 0, 0);
     FailureOr<ArrayAttr> callees = pick->rowwise(op->getLoc(), attr);
     if (failed(callees)) return failure();
     replace(op, call(op->getLoc(), type, inputs, roles, *callees, kernel::Partition::Rows, 1, logitRows));
@@ -161,9 +150,10 @@ private:
     if (fewRows(type) != fewRows(wanted) || manyRows(type) != RowFormat::F32 || onLogitRows(op.getX()))
       return op.emitError("expects rows that are f32, or in the wanted format in steps of few rows");
     int64_t columns = wanted.getDimSize(1);
-    auto attr = kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(RowwiseOp::Quantize), columns, manyOf(wanted),
-                                         manyOf(wanted), rowStride(RowFormat::F32, roundUp(columns, kPanel)),
-                                         strideOf(wanted), F32(0), 0, {}, F32(1), 0, F32(0), F32(1), false);
+    auto attr =
+        kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(RowwiseOp::Quantize), columns, manyOf(wanted),
+                                 manyOf(wanted), rowStride(RowFormat::F32, roundUp(columns, kPanel)), strideOf(wanted),
+                                 F32(0), 0, {}, F32(1), 0, F32(0), F32(1), false, kernel::RoutingAttr(), 0, 0);
     FailureOr<ArrayAttr> callees = pick->rowwise(op.getLoc(), attr);
     if (failed(callees)) return failure();
     kernel::CallOp many = call(op.getLoc(), wanted, {op.getX()}, {"x"}, *callees, kernel::Partition::Rows, 1, false);
@@ -252,7 +242,34 @@ private:
     return success();
   }
 
+  LogicalResult lowerOp(llm::ExpertsOp op) {
+    FailureOr<Value> y = selectExperts(op, *builder, *pick);
+    if (failed(y)) return failure();
+    op.getY().replaceAllUsesWith(*y);
+    return success();
+  }
+
   //===- Attention ------------------------------------------------------------------===//
+  /// In place: v stays where it is.
+  LogicalResult lowerOp(llm::QkNormOp op) {
+    auto type = cast<RankedTensorType>(op.getType());
+    auto definition = op.getX().getDefiningOp<kernel::CallOp>();
+    if (!definition) return op.emitError("expects rows that a call computed");
+    int64_t stride = definition.getRowBytes();
+    auto attr =
+        kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(RowwiseOp::QkNorm), rowsOf(op.getQ()).getDimSize(0), {},
+                                 {}, stride, stride, op.getEpsilon().convertToFloat(), 0, {}, F32(1), 0, F32(0), F32(1),
+                                 false, kernel::RoutingAttr(), op.getHeads(), op.getKvHeads());
+    FailureOr<ArrayAttr> callees = pick->rowwise(op.getLoc(), attr);
+    if (failed(callees)) return failure();
+    kernel::CallOp c = call(op.getLoc(), type, {op.getX(), op.getQ(), op.getK()}, {"x", "w", "b"}, *callees,
+                            kernel::Partition::Rows, 1, false);
+    c.setRowBytes(stride);
+    c.setTied(0);
+    replace(op, c);
+    return success();
+  }
+
   LogicalResult lowerOp(llm::AttentionKvOp op) {
     auto type = cast<RankedTensorType>(op.getType());
     auto definition = op.getQkv().getDefiningOp<kernel::CallOp>();
@@ -262,7 +279,8 @@ private:
         &getContext(), op.getHeads(), op.getKvHeads(), op.getHeadDim(), kvType, F32(op.getScale().convertToFloat()),
         rope ? rope.getDim() : 0, rope && rope.getStyle() == llm::RopeStyle::Interleaved, pageBytes, qkvStride,
         op.getTable() ? strideOf(rowsOf(op.getTable())) : 0, strideOf(type), op.getWindow(), op.getAlibi(),
-        F32(op.getSoftcap().convertToFloat()), bool(op.getSinks()), fewRows(type) == RowFormat::Q8);
+        F32(op.getSoftcap().convertToFloat()), bool(op.getSinks()), fewRows(type) == RowFormat::Q8,
+        roundsActivations(computeMode()));
     FailureOr<ArrayAttr> append = pick->kvAppend(op.getLoc(), attr), attend = pick->attention(op.getLoc(), attr);
     if (failed(append) || failed(attend)) return failure();
     SmallVector<Value> inputs = {op.getQkv()};
@@ -280,12 +298,17 @@ private:
   //===- Building -------------------------------------------------------------------===//
   kernel::CallOp call(Location loc, RankedTensorType type, ValueRange inputs, ArrayRef<StringRef> roles,
                       ArrayAttr callees, kernel::Partition partition, int64_t units, bool logitRows) {
-    auto c = kernel::CallOp::create(
-        *builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition, units, logitRows,
-        /*replicated=*/false, /*many=*/false, /*private_offset=*/IntegerAttr(),
-        /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0, /*append=*/FlatSymbolRefAttr(), strideOf(type),
-        /*offset=*/IntegerAttr());
+    auto c = kernel::CallOp::create(*builder, loc, type, inputs, callees, builder->getStrArrayAttr(roles), partition,
+                                    units, logitRows,
+                                    /*replicated=*/false, /*many=*/false, /*private_offset=*/IntegerAttr(),
+                                    /*tied=*/IntegerAttr(), /*column_offset=*/0, /*layer_offset=*/0,
+                                    /*append=*/FlatSymbolRefAttr(), /*rows_each=*/1,
+                                    /*experts=*/0, /*few_callees=*/0, strideOf(type), /*offset=*/IntegerAttr());
     return c;
+  }
+  StringRef computeMode() {
+    auto mode = getOperation()->getAttrOfType<StringAttr>(kComputeAttr);
+    return mode ? mode.getValue() : "f32";
   }
   void replace(Operation *op, kernel::CallOp c) { op->getResult(0).replaceAllUsesWith(c.getY()); }
 

@@ -54,6 +54,21 @@ int64_t yStride(kernel::MatmulAttr attr, int64_t maxRows) {
   return y == RowFormat::F32 ? attr.getYStride() : rowStride(y, attr.getGlu() ? attr.getN() / 2 : attr.getN());
 }
 
+int64_t strideOf(RankedTensorType rows) {
+  auto stride = [&](RowFormat format) {
+    int64_t columns = rows.getDimSize(1);
+    return rowStride(format, format == RowFormat::F32 ? roundUp(columns, kPanel) : columns);
+  };
+  return std::max(stride(fewRows(rows)), stride(manyRows(rows)));
+}
+
+wq::RowFormatAttr fewOf(RankedTensorType rows) { return toAttr(rows.getContext(), fewRows(rows)); }
+wq::RowFormatAttr manyOf(RankedTensorType rows) { return toAttr(rows.getContext(), manyRows(rows)); }
+
+wq::SchemeAttr schemeOf(Value packed) {
+  return cast<wq::PackedType>(cast<RankedTensorType>(packed.getType()).getElementType()).getScheme();
+}
+
 wq::RowFormatAttr toAttr(MLIRContext *context, RowFormat format) {
   if (format == RowFormat::F32) return {};
   return wq::RowFormatAttr::get(context, wq::RowKind(format.kind), format.block, wq::Kind(format.order));

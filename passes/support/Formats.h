@@ -20,6 +20,12 @@ RowFormat xFormat(kernel::MatmulAttr attr, int64_t maxRows);
 int64_t xStride(kernel::MatmulAttr attr, int64_t maxRows);
 RowFormat yFormat(kernel::MatmulAttr attr, int64_t maxRows);
 int64_t yStride(kernel::MatmulAttr attr, int64_t maxRows);
+/// Bytes per row of a value in the arena. f32 rows hold whole panels: a matmul writes 64 columns at a time.
+int64_t strideOf(mlir::RankedTensorType rows);
+wq::RowFormatAttr fewOf(mlir::RankedTensorType rows);
+wq::RowFormatAttr manyOf(mlir::RankedTensorType rows);
+/// Of a packed weight.
+wq::SchemeAttr schemeOf(mlir::Value packed);
 /// The attribute of a format; null for f32.
 wq::RowFormatAttr toAttr(mlir::MLIRContext *context, RowFormat format);
 

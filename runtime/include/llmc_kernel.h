@@ -82,6 +82,22 @@ struct llmc_panels {
   void *best;                   /* llmc_batch.best if y are the step's logits, else null */
 };
 
+/* Row counts that a matmul has kernels of its own for. */
+enum { LLMC_ROW_CLASSES = 4 };
+
+/* The matmuls of a mixture of experts: what llmc_step_experts deals to the threads. Rows are sorted by expert; expert e
+ * multiplies rows [first[e], first[e + 1]) of x by its own weight, those of the experts lie behind each other. Experts
+ * without rows cost nothing, their weights are not read. begin, end and rows are its own. */
+struct llmc_experts {
+  struct llmc_matmul_args args; /* of all rows and the first expert; no bias */
+  const int32_t *first;         /* [experts + 1] */
+  int64_t experts, panels;      /* panels: of one expert */
+  int64_t panel_bytes, x_stride, y_stride;
+  llmc_kernel_fn kernels[LLMC_ROW_CLASSES]; /* kernels[i] serves up to most_rows[i] rows, ascending; the last any */
+  int64_t most_rows[LLMC_ROW_CLASSES];
+  void *claimed; /* this call's part of llmc_batch.claims */
+};
+
 /* Rowwise kernels. unit: a row, or where the op says so a part of one. The meaning of x, w, b and y is the op's
  * (codegen/kernels/rowwise/README.md). */
 struct llmc_rowwise_args {
@@ -105,7 +121,8 @@ struct llmc_kv_append_args {
 /* Attention over the paged cache: units begin, begin+step, ... below end. A thread takes every step-th, so that units
  * of ascending cost are shared evenly. unit, by phase:
  *   rows:   (kv head, block of row_block rows), u = head * blocks + b; y. In odd heads blocks are counted from the last
- *   chunks: (row, kv head, chunk), u = (row * kv_heads + head) * chunks + c; the row's part of the chunk -> partials
+ *   chunks: (row, kv head, chunk), u = (row * kv_heads + head) * chunks + c; the row's part of the chunk -> partials.
+ *           All units are done by calls with begin = 0..step-1 and one `end`; a kernel may deal them in another way
  *   merge:  (row, kv head), u = row * kv_heads + head; partials -> y
  * Either `rows` for all units, or, if the step has at most LLMC_FEW_ROWS rows, `chunks` for all units and `merge`
  * once all threads are done with that; y is the same bit by bit. */

@@ -143,6 +143,47 @@ TEST(LayerNorm, Extremes) {
   }
 }
 
+/// Heads of q by one weight, of k by another, v untouched; y may be x.
+TEST(QkNorm, EachHeadByItself) {
+  for (int64_t columns : {8, 17, 64, 128}) {
+    RowwiseDesc d = makeDesc(RowwiseOp::QkNorm, columns, RowFormat::F32);
+    d.heads = 3, d.kvHeads = 2;
+    int64_t all = (d.heads + 2 * d.kvHeads) * columns;
+    d.xStride = d.yStride = rowStride(RowFormat::F32, all);
+    Random random(3);
+    GuardedBuffer x((kRows - 1) * d.xStride + all * 4), q(columns * 4), k(columns * 4);
+    random.fill(x.as<float>(), int64_t(x.size / 4)), random.fill(q.as<float>(), columns);
+    random.fill(k.as<float>(), columns);
+    std::vector<float> before(x.as<float>(), x.as<float>() + x.size / 4), first;
+    auto check = [&](llvm::function_ref<void(llmc_rowwise_args &)> run) {
+      std::copy(before.begin(), before.end(), x.as<float>());
+      llmc_rowwise_args args = {.begin = 0, .end = kRows, .x = x.as(), .w = q.as(), .y = x.as(), .b = k.as()};
+      run(args);
+      for (int64_t r = 0; r < kRows; ++r)
+        for (int64_t c = 0; c < all; ++c) {
+          int64_t head = c / columns, at = r * d.xStride / 4;
+          double squares = 0;
+          for (int64_t i = 0; i < columns; ++i) squares += std::pow(double(before[at + head * columns + i]), 2);
+          double factor = 1 / std::sqrt(squares / double(columns) + d.epsilon);
+          const GuardedBuffer &w = head < d.heads ? q : k;
+          float expected =
+              head < d.heads + d.kvHeads ? float(before[at + c] * factor * w.as<float>()[c % columns]) : before[at + c];
+          ASSERT_NEAR(x.as<float>()[at + c], expected, 4e-6) << "row " << r << ", column " << c;
+        }
+    };
+    check([&](llmc_rowwise_args &args) { referenceRowwise(d, args); });
+    EXPECT_FALSE(servedBy(d).empty());
+    for (const Served &served : servedBy(d)) {
+      SCOPED_TRACE(served.kernel->name);
+      Code code = llvm::cantFail(served.kernel->emit(d, served.target));
+      auto executable = llvm::cantFail(Executable::create(code, served.target));
+      check([&](llmc_rowwise_args &args) { executable->function(&args); });
+    }
+    d.kvHeads = 0;
+    EXPECT_TRUE(servedBy(d).empty());
+  }
+}
+
 TEST(Activate, AgreesWithReference) {
   for (Activation activation :
        {Activation::None, Activation::Silu, Activation::GeluTanh, Activation::GeluErf, Activation::Relu})

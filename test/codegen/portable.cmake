@@ -2,6 +2,7 @@
 add_executable(llmc_portable_test
   ${CMAKE_CURRENT_LIST_DIR}/AttentionStep.cpp
   ${CMAKE_CURRENT_LIST_DIR}/LayerNormTest.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/MoeTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/PortableAArch64Test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/PortableAttentionTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/PortableMatmulTest.cpp

@@ -71,6 +71,37 @@ TEST_F(Eval, EmbedLinearSelect) {
   EXPECT_TRUE(step({1}, {0}, {1}).empty());
 }
 
+/// Logits 1 and 2: the second expert has softmax 0.7310586. silu(2) * 1 = 1.7615942, times (10, 20). Of equal logits
+/// the first expert; both with k = 2.
+TEST_F(Eval, Moe) {
+  std::string weights =
+      "llm.weight @e : tensor<2x2xf32> [" + floats({1, 2, 3, 3}) + "]\nllm.weight @r : tensor<2x2xf32> [" +
+      floats({1, 0, 0, 1}) + "]\nllm.weight @g : tensor<1x2xf32> [" + floats({0, 1}) +
+      "]\nllm.weight @u : tensor<1x2xf32> [" + floats({1, 0}) + "]\nllm.weight @d : tensor<2x1xf32> [" +
+      floats({1, 2}) + "]\nllm.weight @d2 : tensor<2x1xf32> [" + floats({10, 20}) + "]";
+  auto body = [](const char *attributes) {
+    return std::string(R"(%e = llm.get_weight @e : tensor<2x2xf32>
+          %r = llm.get_weight @r : tensor<2x2xf32>
+          %g = llm.get_weight @g : tensor<1x2xf32>
+          %u = llm.get_weight @u : tensor<1x2xf32>
+          %d = llm.get_weight @d : tensor<2x1xf32>
+          %d2 = llm.get_weight @d2 : tensor<2x1xf32>
+          %x = llm.embed %t, %e : tensor<2x2xf32> -> tensor<?x2xf32>
+          %l = llm.linear %x, %r : tensor<?x2xf32>, tensor<2x2xf32> -> tensor<?x2xf32>
+          %y = llm.moe %x, %l gate(%g, %g) up(%u, %u) down(%d, %d2) {activation = #llm.activation<silu>, )") +
+           attributes + R"(} : tensor<?x2xf32>, tensor<?x2xf32> (tensor<1x2xf32>, tensor<1x2xf32>)
+              (tensor<1x2xf32>, tensor<1x2xf32>) (tensor<2x1xf32>, tensor<2x1xf32>))";
+  };
+  load(weights, body("k = 1 : i64"), "tensor<?x2xf32>");
+  expectNear(step({0}, {0}), {12.87828f, 25.75657f}, 1e-4f);
+  load(weights, body("k = 1 : i64, renormalise, scale = 2.0 : f32"), "tensor<?x2xf32>");
+  expectNear(step({0}, {0}), {35.23188f, 70.46377f}, 1e-4f);
+  float inner = 3 * 3 / (1 + std::exp(-3.0f)); // silu(3) * 3
+  expectNear(step({1}, {1}), {2 * inner, 4 * inner}, 1e-4f);
+  load(weights, body("k = 2 : i64"), "tensor<?x2xf32>");
+  expectNear(step({1}, {0}), {5.5f * inner, 11 * inner}, 1e-3f);
+}
+
 /// Turns of 2 rows: a0 a1 b0 b1 a2 0 b2 0.
 TEST_F(Eval, InterleavedConcat) {
   load("llm.weight @a : tensor<3x1xf32> [" + floats({1, 2, 3}) + "]\nllm.weight @b : tensor<3x1xf32> [" +

@@ -14,7 +14,7 @@ STEPS = BIN / "llmc_steps"
 ALLOCATIONS = BIN / "llmc_allocations"
 SAMPLE = "gguf-llama-q4_0"  # integer weights, a tokenizer and a chat template
 LONG_PROMPT = 128  # the shortest context of KINDS; split by rows among up to two threads
-KINDS = (SAMPLE, "gguf-llama-q4_k_m", "gguf-llama-f16", "llama-gqa-tied", "genai-llama-int4-b32-asym-acc4")
+KINDS = (SAMPLE, "gguf-llama-q4_k_m", "gguf-llama-f16", "llama-gqa-tied", "genai-llama-int4-b32-asym-acc4", "mixtral")
 
 
 def same_bytes(cases):

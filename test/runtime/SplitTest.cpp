@@ -105,6 +105,65 @@ TEST(Split, listsTheBest) {
           }
 }
 
+constexpr int64_t kMediumRows = 23, kWideStride = 16384; // of rows of which few stay in L2
+
+int rowClass(int64_t rows) { return rows == 1 ? 1 : rows <= LLMC_FEW_ROWS ? 2 : rows <= kMediumRows ? 3 : 4; }
+
+/// As countingKernel, but adds the expert, which its weight begins with, to each panel's column. `mark` says which
+/// kernel ran; the weight has what should have.
+template <int mark> void expertKernel(const void *argument) {
+  auto *args = static_cast<const llmc_matmul_args *>(argument);
+  auto *weight = static_cast<const char *>(args->w);
+  ASSERT_LT(args->begin, args->end);
+  ASSERT_GE(args->rows, 1);
+  ASSERT_EQ(mark, weight[1]);
+  for (int64_t r = 0; r < args->rows; ++r)
+    for (int64_t p = args->begin; p < args->end; ++p) {
+      auto *x = reinterpret_cast<const int32_t *>(static_cast<const char *>(args->x) + r * kWideStride);
+      auto *y = reinterpret_cast<float *>(reinterpret_cast<char *>(args->y) + r * kYStride);
+      y[p] += float(1 + *x) + 1000 * weight[0];
+    }
+}
+
+/// Rows of each expert; panels of one expert. Weights of experts without rows are not there to be read.
+void expectExpertsOnce(const std::vector<int32_t> &counts, int64_t panels, int64_t threads, bool reversed) {
+  constexpr int64_t kPanelBytes = 64;
+  std::vector<int32_t> first = {0};
+  for (int32_t count : counts) first.push_back(first.back() + count);
+  int64_t rows = first.back();
+  std::vector<int32_t> x(rows * kWideStride / 4 + 1);
+  std::vector<float> y(rows * kMostPanels + 1);
+  std::vector<char> w(counts.size() * panels * kPanelBytes, char(127));
+  for (int64_t r = 0; r < rows; ++r) x[r * kWideStride / 4] = int32_t(r);
+  for (size_t e = 0; e < counts.size(); ++e)
+    if (char *weight = &w[e * panels * kPanelBytes]; counts[e])
+      weight[0] = char(e), weight[1] = char(rowClass(counts[e]));
+  alignas(64) char claimed[64] = {};
+  llmc_experts work = {};
+  work.args.x = x.data(), work.args.y = y.data(), work.args.w = w.data();
+  work.first = first.data(), work.experts = int64_t(counts.size()), work.panels = panels;
+  work.panel_bytes = kPanelBytes, work.x_stride = kWideStride, work.y_stride = kYStride, work.claimed = claimed;
+  llmc_kernel_fn kernels[] = {expertKernel<1>, expertKernel<2>, expertKernel<3>, expertKernel<4>};
+  int64_t most[] = {1, LLMC_FEW_ROWS, kMediumRows, INT64_MAX};
+  for (int i = 0; i < LLMC_ROW_CLASSES; ++i) work.kernels[i] = kernels[i], work.most_rows[i] = most[i];
+  for (int64_t i = 0; i < threads; ++i) llmc_step_experts(&work, reversed ? threads - 1 - i : i, threads);
+  for (size_t e = 0; e < counts.size(); ++e)
+    for (int64_t r = first[e]; r < first[e + 1]; ++r)
+      for (int64_t p = 0; p < kMostPanels; ++p)
+        ASSERT_EQ(y[r * kMostPanels + p], p < panels ? float(r + 1) + 1000 * float(e) : 0)
+            << threads << " threads, expert " << e << ", row " << r << ", panel " << p;
+}
+
+TEST(Split, coversEachRowAndPanelOfEachExpertOnce) {
+  const std::vector<int32_t> cases[] = {{0, 0, 0},    {1},          {0, 1, 0, 0, 1, 0},
+                                        {6, 7, 1, 0}, {300, 0, 2},  {1, 1, 1, 1, 1, 1, 1, 1},
+                                        {0, 0, 64},   {2, 33, 9, 5}};
+  for (int64_t threads : {1, 2, 3, 7, 16})
+    for (int64_t panels : {1, 2, 9, int(kMostPanels)})
+      for (const std::vector<int32_t> &counts : cases)
+        for (bool reversed : {false, true}) expectExpertsOnce(counts, panels, threads, reversed);
+}
+
 TEST(Split, modeFollowsRowsAndThreads) {
   EXPECT_EQ(llmcStepMode(1, 2), LLMC_MODE_FEW);
   EXPECT_EQ(llmcStepMode(LLMC_FEW_ROWS, 1), LLMC_MODE_FEW);

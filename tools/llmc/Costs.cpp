@@ -1,6 +1,7 @@
 #include "tools/llmc/Costs.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace llmc::cli {
@@ -51,6 +52,9 @@ llvm::Expected<CallCost> parseCall(const Json &object, const llvm::StringMap<Ker
                                                        {"k", &call.k},
                                                        {"weight_bytes", &call.weightBytes},
                                                        {"weight_row_bytes", &call.weightRowBytes},
+                                                       {"experts", &call.experts},
+                                                       {"chosen", &call.chosen},
+                                                       {"few_symbols", &call.fewSymbols},
                                                        {"row_bytes_in", &call.rowBytesIn},
                                                        {"row_bytes_out", &call.rowBytesOut},
                                                        {"row_operations", &call.rowOperations},
@@ -91,9 +95,21 @@ void Work::add(const Work &other) {
 double Work::allOperations() const { return operations[0] + operations[1] + operations[2]; }
 
 const KernelCost &CallCost::kernelFor(int64_t rows) const {
-  for (const KernelCost &kernel : kernels)
+  llvm::ArrayRef<KernelCost> all(kernels);
+  if (experts && fewSymbols > 0 && fewSymbols < int64_t(all.size())) {
+    bool few = rows <= all[fewSymbols - 1].maxRows;
+    all = few ? all.take_front(fewSymbols) : all.drop_front(fewSymbols);
+    rows = (rows * chosen + experts - 1) / experts;
+  }
+  for (const KernelCost &kernel : all)
     if (rows <= kernel.maxRows) return kernel;
-  return kernels.back();
+  return all.back();
+}
+
+double CallCost::weightsRead(int64_t rows) const {
+  if (!experts) return double(weightBytes);
+  double unread = std::pow(1 - double(chosen) / double(experts), double(rows)); // share that no row has chosen
+  return double(weightBytes) * (1 - unread);
 }
 
 Work CallCost::work(const StepShape &step) const {
@@ -105,7 +121,7 @@ Work CallCost::work(const StepShape &step) const {
   if (window > 0) cached = std::min(cached, double(window) + each - 1);
   double calls = double(count);
   Work work;
-  work.bytes = calls * (double(weightBytes + rows * weightRowBytes) + double(positionBytes) * cached * sequences);
+  work.bytes = calls * (weightsRead(rows) + double(rows * weightRowBytes) + double(positionBytes) * cached * sequences);
   work.rowBytes = calls * double(rows * (rowBytesIn + rowBytesOut));
   work.operations[size_t(kernelFor(rows).kind)] =
       calls * (double(rows * rowOperations) + double(positionOperations) * seen);

@@ -36,13 +36,17 @@ struct Work {
 struct CallCost {
   std::string name, family;
   std::vector<int64_t> layers;
-  int64_t count = 1, n = 0, k = 0, weightBytes = 0, weightRowBytes = 0, rowBytesIn = 0, rowBytesOut = 0,
-          rowOperations = 0, positionBytes = 0, positionOperations = 0, window = 0, barriers = 0;
+  int64_t count = 1, n = 0, k = 0, weightBytes = 0, weightRowBytes = 0, experts = 0, chosen = 0, fewSymbols = 0,
+          rowBytesIn = 0, rowBytesOut = 0, rowOperations = 0, positionBytes = 0, positionOperations = 0, window = 0,
+          barriers = 0;
   bool logitRows = false;
   std::vector<KernelCost> kernels; // ascending
 
-  /// The one that a step of that many rows runs.
+  /// The one that a step of that many rows runs; of experts, for as many rows as each has if all have as many.
   const KernelCost &kernelFor(int64_t rows) const;
+  /// Weights that one call in a step of that many rows reads but for gathered lines: of experts, what is to be expected
+  /// if rows choose among them evenly.
+  double weightsRead(int64_t rows) const;
   /// Of all `count` calls.
   Work work(const StepShape &step) const;
 };

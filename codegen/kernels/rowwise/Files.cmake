@@ -5,6 +5,7 @@ target_sources(llmc_codegen PRIVATE
   kernels/rowwise/Glu.cpp
   kernels/rowwise/Lanes.cpp
   kernels/rowwise/LayerNorm.cpp
+  kernels/rowwise/MoeReference.cpp
   kernels/rowwise/QuantizeBlock.cpp
   kernels/rowwise/Reference.cpp
   kernels/rowwise/RmsNorm.cpp

@@ -2,6 +2,7 @@
 #include "codegen/kernels/matmul/Pack.h"
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Rows16.h"
+#include "codegen/kernels/rowwise/MoeReference.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include <algorithm>
 #include <cmath>
@@ -33,6 +34,18 @@ void rmsNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, s
   float inverse = 1.0f / std::sqrt(float(sum / double(d.columns)) + d.epsilon);
   for (int64_t c = 0; c < d.columns; ++c) values[c] = w[c] * (x[c] * inverse);
   writeRow(d, args, row, values);
+}
+
+void qkNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
+  const float *x = inputRow(d, args.x, row);
+  auto *y = reinterpret_cast<float *>(outputRow(d, args, row));
+  for (int64_t h = 0; h < d.heads + d.kvHeads; ++h, x += d.columns, y += d.columns) {
+    const auto *w = static_cast<const float *>(h < d.heads ? args.w : args.b);
+    double sum = 0;
+    for (int64_t c = 0; c < d.columns; ++c) sum += double(x[c] * x[c]);
+    float inverse = 1.0f / std::sqrt(float(sum / double(d.columns)) + d.epsilon);
+    for (int64_t c = 0; c < d.columns; ++c) y[c] = w[c] * (x[c] * inverse);
+  }
 }
 
 void layerNorm(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
@@ -139,6 +152,11 @@ void ropeTable(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row,
   writeRow(d, args, row, values);
 }
 
+template <void (*unit)(const RowwiseDesc &, const llmc_rowwise_args &, int64_t)>
+void oneUnit(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t index, std::vector<float> &) {
+  unit(d, args, index);
+}
+
 } // namespace
 
 float referenceActivation(Activation activation, float x) {
@@ -156,8 +174,22 @@ float referenceActivation(Activation activation, float x) {
 void referenceRowwise(const RowwiseDesc &desc, const llmc_rowwise_args &args) {
   using RowFunction = void (*)(const RowwiseDesc &, const llmc_rowwise_args &, int64_t, std::vector<float> &);
   // In the order of RowwiseOp.
-  static constexpr RowFunction functions[] = {rmsNorm,   glu,       quantize,    add,  embed,    gatherRows,
-                                              ropeTable, layerNorm, activateRow, topK, mergeTopK};
+  static constexpr RowFunction functions[] = {rmsNorm,
+                                              glu,
+                                              quantize,
+                                              add,
+                                              embed,
+                                              gatherRows,
+                                              ropeTable,
+                                              layerNorm,
+                                              activateRow,
+                                              topK,
+                                              mergeTopK,
+                                              qkNorm,
+                                              oneUnit<referenceMoeChoose>,
+                                              oneUnit<referenceMoeSort>,
+                                              oneUnit<referenceMoeGather>,
+                                              oneUnit<referenceMoeScatter>};
   std::vector<float> values(desc.columns);
   for (int64_t row = args.begin; row < args.end; ++row) functions[unsigned(desc.op)](desc, args, row, values);
 }

@@ -1,6 +1,7 @@
 target_sources(llmc_dialects PRIVATE
   llm/Eval.cpp
   llm/eval/Attention.cpp
+  llm/eval/Moe.cpp
   llm/eval/Rope.cpp
   llm/eval/RowFormats.cpp
   llm/eval/Rows.cpp

@@ -22,6 +22,10 @@ using Indices = llvm::ArrayRef<int32_t>;
 Tensor embed(Indices tokens, const Tensor &table, float scale);
 Tensor linear(const Tensor &x, const Tensor &w, const Tensor *bias, const Tensor *residual);
 Tensor rmsNorm(const Tensor &x, const Tensor &weight, float epsilon);
+/// Each head of `weight`'s width by itself.
+Tensor headNorm(const Tensor &x, const Tensor &weight, float epsilon);
+/// The same of `heads` heads by `q` and the next kvHeads by `k`; the rest is copied.
+Tensor qkNorm(const Tensor &x, const Tensor &q, const Tensor &k, int64_t heads, int64_t kvHeads, float epsilon);
 Tensor layerNorm(const Tensor &x, const Tensor &weight, const Tensor *bias, float epsilon);
 Tensor activateRows(const Tensor &x, Activation activation);
 Tensor concatColumns(llvm::ArrayRef<const Tensor *> parts);
@@ -31,6 +35,20 @@ Tensor glu(const Tensor &x, Activation activation);
 Tensor gluInTurns(const Tensor &x, Activation activation);
 Tensor add(const Tensor &a, const Tensor &b);
 Tensor selectRows(const Tensor &x, Indices rows);
+
+// Moe.cpp.
+struct Routing {
+  int64_t k;
+  Activation activation;
+  bool renormalise;
+  float scale;
+};
+/// Weights of each expert.
+Tensor moe(const Tensor &x, const Tensor &logits, const Routing &routing, llvm::ArrayRef<const Tensor *> gate,
+           llvm::ArrayRef<const Tensor *> up, llvm::ArrayRef<const Tensor *> down);
+/// The same of stacked weights; rows of `down`'s input are in the format `hidden` (null: f32). `residual` may be null.
+Tensor experts(const Tensor &x, const Tensor &logits, const Routing &routing, const Tensor &gateUp, const Tensor &down,
+               const Tensor *residual, wq::RowFormatAttr hidden);
 
 // RowFormats.cpp.
 /// The values that rows of x in `format` (null: f32) stand for. Q8 (codegen/Descriptor.h): per row and block, m =

@@ -48,6 +48,29 @@ Tensor rmsNorm(const Tensor &x, const Tensor &weight, float epsilon) {
   return y;
 }
 
+static void normaliseHeads(Tensor &x, int64_t begin, int64_t end, const Tensor &weight, float epsilon) {
+  int64_t width = weight.rows;
+  for (int64_t r = 0; r < x.rows; ++r)
+    for (int64_t h = begin; h < end; ++h) {
+      float *head = x.row(r) + h * width;
+      double factor = 1 / std::sqrt(dot(head, head, width) / width + epsilon);
+      for (int64_t c = 0; c < width; ++c) head[c] = float(weight.data[c] * (head[c] * factor));
+    }
+}
+
+Tensor headNorm(const Tensor &x, const Tensor &weight, float epsilon) {
+  Tensor y = x;
+  normaliseHeads(y, 0, x.columns / weight.rows, weight, epsilon);
+  return y;
+}
+
+Tensor qkNorm(const Tensor &x, const Tensor &q, const Tensor &k, int64_t heads, int64_t kvHeads, float epsilon) {
+  Tensor y = x;
+  normaliseHeads(y, 0, heads, q, epsilon);
+  normaliseHeads(y, heads, heads + kvHeads, k, epsilon);
+  return y;
+}
+
 Tensor layerNorm(const Tensor &x, const Tensor &weight, const Tensor *bias, float epsilon) {
   Tensor y(x.rows, x.columns);
   for (int64_t r = 0; r < y.rows; ++r) {

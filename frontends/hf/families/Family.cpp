@@ -4,7 +4,7 @@
 namespace llmc::hf {
 
 llvm::ArrayRef<const Family *> allFamilies() {
-  static constexpr const Family *kFamilies[] = {&kLlama};
+  static constexpr const Family *kFamilies[] = {&kLlama, &kMixtral, &kQwen3, &kQwen3Moe};
   return kFamilies;
 }
 

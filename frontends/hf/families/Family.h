@@ -9,12 +9,24 @@ namespace llmc::hf {
 struct TensorNames {
   llvm::StringLiteral embedding, layer, finalNorm, head;
   llvm::StringLiteral inputNorm, q, k, v, o, postAttentionNorm, gate, up, down;
+  llvm::StringLiteral qNorm = "", kNorm = ""; // of each head
+  /// Of layers with experts; those of an expert follow `expert`, its number and a dot. Empty: there are none.
+  llvm::StringLiteral router = "", expert = "", expertGate = "", expertUp = "", expertDown = "";
+};
+
+/// Of a mixture of experts: `experts` gated MLPs of `intermediate` hidden columns, k of them for a row.
+struct Experts {
+  int64_t experts = 0, k = 0, intermediate = 0;
+  bool renormalise = false;
+  std::vector<int64_t> denseLayers; // that have an MLP instead
 };
 
 /// What config.json chooses.
 struct Choices {
   bool qkvBias = false, outputBias = false, mlpBias = false;
-  int64_t window = 0; // attention window, positions
+  int64_t window = 0;             // attention window, positions
+  bool headNorms = false;         // RMSNorm of each head of q and k before rope
+  std::optional<Experts> experts; // instead of the MLP
 };
 
 struct Family {
@@ -24,7 +36,7 @@ struct Family {
   llvm::Expected<Choices> (*choose)(llvm::StringRef file, const Config &config);
 };
 
-extern const Family kLlama;
+extern const Family kLlama, kMixtral, kQwen3, kQwen3Moe;
 
 /// All families that can be read.
 llvm::ArrayRef<const Family *> allFamilies();

@@ -33,6 +33,11 @@ TEST_P(ConfigRefusal, IsNamed) {
 }
 
 const ConfigCase kCases[] = {
+    {"experts_huge", "num_local_experts", "100000",
+     "num_local_experts: found 100000, expected an integer from 0 to 4096"},
+    {"dense_layers_text", "mlp_only_layers", R"("0")", "mlp_only_layers: found '0', expected a list of layers"},
+    {"dense_layers_beyond", "mlp_only_layers", "[0, 7]", "mlp_only_layers: found 7, expected layers, 0 to 0"},
+    {"dense_layers_negative", "mlp_only_layers", "[-1]", "mlp_only_layers: found -1, expected layers, 0 to 0"},
     {"model_type_absent", "model_type", "remove", "model_type: found nothing, expected text"},
     {"model_type_unknown", "model_type", R"("frobnicator")", "model_type: found 'frobnicator', expected one of: llama"},
     {"hidden_absent", "hidden_size", "remove", "hidden_size: found nothing, expected an integer from 1 to 1048576"},
@@ -91,6 +96,31 @@ hf::Config parse(const std::string &extra) {
       "num_attention_heads": 2, "num_hidden_layers": 1, "max_position_embeddings": 64, "rms_norm_eps": 1e-5)" +
                      extra + "}";
   return llvm::cantFail(hf::parseConfig("config.json", llvm::cantFail(hf::parseJson("config.json", text))));
+}
+
+/// What a family's configuration may say that is not read.
+TEST(Config, RefusalsOfFamilies) {
+  struct Case {
+    const char *family, *key, *value, *message;
+  };
+  const Case cases[] = {
+      {"mixtral", "num_experts_per_tok", "9", "num_experts_per_tok: found 9, expected at most num_local_experts (8)"},
+      {"mixtral", "hidden_act", R"("gelu")", "hidden_act: found 'gelu', expected silu for mixtral"},
+      {"mixtral", "num_local_experts", "1", "num_experts_per_tok: found 2, expected at most num_local_experts (1)"},
+      {"qwen3", "head_dim", "null", "head_dim: found nothing, expected a number: qwen3 has no rule for it"},
+      {"qwen3", "use_sliding_window", "true", "use_sliding_window: found true, expected false"},
+      {"qwen3_moe", "num_experts_per_tok", "129", "num_experts_per_tok: found 129, expected at most num_experts (128)"},
+      {"qwen3_moe", "decoder_sparse_step", "0", "decoder_sparse_step: found 0, expected an integer from 1"},
+  };
+  for (const Case &c : cases) {
+    ModelFolder folder;
+    folder.setConfig("model_type", c.family), folder.setConfig("head_dim", 16);
+    folder.setConfig(c.key, json::parse(c.value));
+    mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+    auto model = importHuggingFace(folder.path(), context);
+    std::string message = model ? "accepted" : llvm::toString(model.takeError());
+    EXPECT_NE(message.find(c.message), std::string::npos) << message;
+  }
 }
 
 TEST(Config, RopeSpellings) {

@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(All, HuggingFaceFixture,
                                          "llama-linear", "llama-dynamic", "llama-dynamic-cross",
                                          "llama-gptq-v1-desc-act", "llama-gptq-v1-g128-sym", "llama-gptq-v1-g64-asym",
                                          "llama-gptq-v2-g64-asym", "llama-awq-gemm-g128", "llama-autoround-g128-sym",
-                                         "llama-ct-w4a16-g128-sym", "llama-bnb-nf4"),
+                                         "llama-ct-w4a16-g128-sym", "llama-bnb-nf4", "mixtral", "qwen3", "qwen3-moe"),
                          [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

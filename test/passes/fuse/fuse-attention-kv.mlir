@@ -66,3 +66,66 @@ func.func @negative_cap(%x: tensor<?x16xf32>, %p: tensor<?xi32>) -> tensor<?x8xf
   %a = llm.attention_kv %x, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32, softcap = -1.0 : f32} : tensor<?x16xf32> -> tensor<?x8xf32>
   return %a : tensor<?x8xf32>
 }
+
+// -----
+
+// Norms of the heads of q and k become one op on all columns.
+// CHECK-LABEL: func.func @norms
+// CHECK:       %[[QKV:.*]] = llm.concat_columns %arg0, %arg1, %arg2
+// CHECK:       %[[N:.*]] = llm.qk_norm %[[QKV]], %arg4, %arg5 {epsilon = {{.*}}, heads = 2 : i64, kv_heads = 1 : i64} : tensor<?x16xf32>, tensor<4xf32>, tensor<4xf32>
+// CHECK:       llm.attention_kv %[[N]], %arg3 table
+func.func @norms(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>, %p: tensor<?xi32>, %wq: tensor<4xf32>, %wk: tensor<4xf32>) -> tensor<?x8xf32> {
+  %qn = llm.head_norm %q, %wq {epsilon = 1.0e-06 : f32} : tensor<?x8xf32>, tensor<4xf32>
+  %kn = llm.head_norm %k, %wk {epsilon = 1.0e-06 : f32} : tensor<?x4xf32>, tensor<4xf32>
+  %qr = llm.rope %qn, %p {heads = 2 : i64, rope = #llm.rope<4, half, [1.0, 0.5]>} : tensor<?x8xf32>
+  %kr = llm.rope %kn, %p {heads = 1 : i64, rope = #llm.rope<4, half, [1.0, 0.5]>} : tensor<?x4xf32>
+  %a = llm.attention %qr, %kr, %v, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @one_norm
+// CHECK:       llm.attention %
+func.func @one_norm(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>, %p: tensor<?xi32>, %w: tensor<4xf32>) -> tensor<?x8xf32> {
+  %qn = llm.head_norm %q, %w {epsilon = 1.0e-06 : f32} : tensor<?x8xf32>, tensor<4xf32>
+  // expected-remark @below {{only one of q and k is normalised}}
+  %a = llm.attention %qn, %k, %v, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @different_norms
+// CHECK:       llm.attention %
+func.func @different_norms(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>, %p: tensor<?xi32>, %w: tensor<4xf32>) -> tensor<?x8xf32> {
+  %qn = llm.head_norm %q, %w {epsilon = 1.0e-06 : f32} : tensor<?x8xf32>, tensor<4xf32>
+  %kn = llm.head_norm %k, %w {epsilon = 1.0e-05 : f32} : tensor<?x4xf32>, tensor<4xf32>
+  // expected-remark @below {{q and k have different norms}}
+  %a = llm.attention %qn, %kn, %v, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 1 : i64, head_dim = 4 : i64, scale = 0.5 : f32} : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @weight_of_another_width(%q: tensor<?x8xf32>, %w: tensor<3xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{expects a weight of the width of a head}}
+  %y = llm.head_norm %q, %w {epsilon = 1.0e-06 : f32} : tensor<?x8xf32>, tensor<3xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @no_epsilon(%q: tensor<?x8xf32>, %w: tensor<4xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{expects epsilon > 0}}
+  %y = llm.head_norm %q, %w {epsilon = 0.0 : f32} : tensor<?x8xf32>, tensor<4xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @other_heads(%x: tensor<?x16xf32>, %w: tensor<4xf32>) -> tensor<?x16xf32> {
+  // expected-error @below {{expects weights of the width of a head, and heads + 2 * kv_heads of them in a row}}
+  %y = llm.qk_norm %x, %w, %w {epsilon = 1.0e-06 : f32, heads = 1 : i64, kv_heads = 1 : i64} : tensor<?x16xf32>, tensor<4xf32>, tensor<4xf32>
+  return %y : tensor<?x16xf32>
+}

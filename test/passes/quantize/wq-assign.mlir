@@ -68,3 +68,26 @@ module attributes {llm.hidden = 2048 : i64} {
     return %y : tensor<?x64xf32>
   }
 }
+
+// -----
+
+// Experts as other linears; their router stays as it is in every mode.
+// CHECK: llm.weight @router {{.*}}wq.scheme = #wq.scheme<kind = bf16>
+// CHECK: llm.weight @up {{.*}}wq.scheme = #wq.scheme<kind = i4, group = 32>
+// CHECK: llm.weight @down {{.*}}wq.scheme = #wq.scheme<kind = i4, group = 32>
+// KEEP: llm.weight @up {{.*}}wq.scheme = #wq.scheme<kind = bf16>
+// INT8: llm.weight @router {{.*}}wq.scheme = #wq.scheme<kind = bf16>
+// INT8: llm.weight @up {{.*}}wq.scheme = #wq.scheme<kind = i8, group = 64, offset = zero_point>
+module attributes {llm.hidden = 64 : i64} {
+  llm.weight @router : tensor<1x64xbf16> [#llm.storage<0, 0, 128>]
+  llm.weight @up : tensor<32x64xbf16> [#llm.storage<0, 128, 4096>]
+  llm.weight @down : tensor<64x32xbf16> [#llm.storage<0, 4224, 4096>]
+  func.func @step(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+    %r = llm.get_weight @router : tensor<1x64xbf16>
+    %u = llm.get_weight @up : tensor<32x64xbf16>
+    %d = llm.get_weight @down : tensor<64x32xbf16>
+    %l = llm.linear %x, %r : tensor<?x64xf32>, tensor<1x64xbf16> -> tensor<?x1xf32>
+    %y = llm.moe %x, %l gate(%u) up(%u) down(%d) {activation = #llm.activation<silu>, k = 1 : i64} : tensor<?x64xf32>, tensor<?x1xf32> (tensor<32x64xbf16>) (tensor<32x64xbf16>) (tensor<64x32xbf16>)
+    return %y : tensor<?x64xf32>
+  }
+}

@@ -58,6 +58,26 @@ module attributes {wq.compute = "f16"} {
 
 // -----
 
+!up = tensor<64x64x!wq.quant<<kind = i4, group = 32>>>
+!down = tensor<64x32x!wq.quant<<kind = i4, group = 32>>>
+!router = tensor<1x64x!wq.quant<<kind = i4, group = 32>>>
+
+// Experts read quantised rows, also between their two matrices; what chooses among them does not.
+// CHECK-LABEL: func.func @experts
+// CHECK-DAG:   %[[Q:.*]] = wq.quantize_rows %arg0
+// CHECK-DAG:   %[[L:.*]] = wq.linear %arg0, %arg3
+// CHECK:       llm.experts %[[Q]], %arg1, %arg2 by %[[L]] {{.*}}hidden = !wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>
+module attributes {wq.compute = "int8-requantised"} {
+  func.func @experts(%x: tensor<?x64xf32>, %u: !up, %d: !down, %r: !router) -> tensor<?x64xf32> {
+    %l = wq.linear %x, %r : tensor<?x64xf32>, !router -> tensor<?x1xf32>
+    %y = llm.experts %x, %u, %d by %l {activation = #llm.activation<silu>, hidden = f32, k = 1 : i64} : tensor<?x64xf32>, !up, !down, tensor<?x1xf32> -> tensor<?x64xf32>
+    %z = llm.add %y, %y : tensor<?x64xf32>
+    return %z : tensor<?x64xf32>
+  }
+}
+
+// -----
+
 !i4 = tensor<256x1024x!wq.quant<<kind = i4, group = 32>>>
 
 // Requantised for many rows where a kernel of the target does that and gains by it; else a scale per group, as in int8.

@@ -81,3 +81,26 @@ func.func @by_rows() -> tensor<?x8xf32> {
   %c = kernel.call [@k](%p) ["x"] over panels 1 row_bytes 64 offset 128 : (tensor<?x8xf32>) -> tensor<?x8xf32>
   return %c : tensor<?x8xf32>
 }
+
+// -----
+
+kernel.func @k family rowwise row "rowwise_add_avx2" rows 1 to 8 block 1 #kernel.rowwise<op = "Add", columns = 8, x_stride = 64, y_stride = 64>
+kernel.func @m family matmul row "matmul_wf32a32_m1_avx2" rows 1 to 9 block 1 #kernel.matmul<n = 8, k = 8, w = <kind = f32>, x_stride = 64, y_stride = 256>
+
+// Experts' panels cross rows in all modes. Several units of each row are not the rows that another call has; as many of
+// each are.
+// CHECK-LABEL: func.func @experts
+// CHECK:       offset 0 {rows_each = 2
+// CHECK-NEXT:  kernel.barrier few|tiles|rows
+// CHECK-NEXT:  {{.*}}over {{ *}}experts 1 row_bytes 64 offset 64
+// CHECK-NEXT:  kernel.barrier few|tiles|rows
+// CHECK-NEXT:  {{.*}}offset 128 {rows_each = 2
+// CHECK-NEXT:  kernel.barrier few|tiles|rows
+// CHECK-NEXT:  {{.*}}over {{ *}}rows 1 row_bytes 64 offset 192
+func.func @experts() -> tensor<?x8xf32> {
+  %a = kernel.call [@k]() [] over rows 1 row_bytes 64 offset 0 {rows_each = 2 : i64} : () -> tensor<?x8xf32>
+  %b = kernel.call [@m, @m](%a) ["x"] over experts 1 row_bytes 64 offset 64 {experts = 4 : i64, few_callees = 1 : i64, rows_each = 2 : i64} : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %c = kernel.call [@k](%b) ["x"] over rows 1 row_bytes 64 offset 128 {rows_each = 2 : i64} : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %d = kernel.call [@k](%c) ["x"] over rows 1 row_bytes 64 offset 192 : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %d : tensor<?x8xf32>
+}
