@@ -125,8 +125,9 @@ typedef struct llmc_context_options {
   int64_t max_logit_rows; /* tokens in one step whose logits are wanted; default max_sequences, <= max_batch_rows */
   int64_t max_positions;  /* cached tokens over all sequences; default the smaller of 4096 and max_context */
   int64_t max_sequences;  /* alive at one time; default 1 */
-  int64_t threads;        /* 1..1024; default: CPUs of the affinity mask, at most the cgroup's CPU quota */
-  uint32_t pin;           /* 0: pin threads to CPUs if they are as many as the affinity mask has; 1: always; 2: never */
+  int64_t threads;        /* 1..1024; default: one for each core that is worth it, at most the
+                             cgroup's CPU quota (runtime/README.md) */
+  uint32_t pin;           /* 0: pin threads to CPUs if there is one for every core; 1: always; 2: never */
   uint32_t populate;      /* 1: touch all memory now (it is otherwise zero-filled when first used) */
 } llmc_context_options;
 

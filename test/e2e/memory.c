@@ -1,6 +1,7 @@
 /* memory.c: what a C program with a model takes. memory MODEL.so CONTEXT BATCH THREADS STEPS: BATCH sequences of
- * CONTEXT tokens, all but the last STEPS of them read as prompts, the last generated together. Prints as JSON what
- * llmc_plan said, the most that was resident, the calls for memory during steps, and the times, which are for people.
+ * CONTEXT tokens, all but the last STEPS of them read as prompts, the last generated together; with 0 STEPS nothing is
+ * computed, and all memory is there from the start. Prints as JSON what llmc_plan said, the most that was resident, the
+ * calls for memory during steps, and the times, which are for people.
  */
 #define _GNU_SOURCE
 #include "counting.h"
@@ -80,7 +81,7 @@ int main(int argc, char **argv) {
   work.batch = atoll(argv[3]);
   llmc_open_options opening = {.abi_version = LLMC_ABI_VERSION, .prefetch = LLMC_PREFETCH_MAP};
   llmc_context_options options = {
-      .max_positions = length * work.batch, .max_sequences = work.batch, .threads = atoll(argv[4])};
+      .max_positions = length * work.batch, .max_sequences = work.batch, .threads = atoll(argv[4]), .populate = !steps};
   llmc_model *model;
   llmc_memory_plan plan;
   llmc_model_info info;
@@ -94,7 +95,7 @@ int main(int argc, char **argv) {
     check(p_llmc_sequence_create(work.context, &sequence, &error));
   }
   double start = now();
-  for (int64_t s = 0; s < work.batch; ++s)
+  for (int64_t s = 0; steps && s < work.batch; ++s)
     for (int64_t i = 0; i < length - steps; ++i) append(&work, s, i);
   flush(&work);
   double filled = now();

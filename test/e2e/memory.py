@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Memory that `llmc inspect --plan` predicts from metadata, against processes that use all of it. usage: memory.py [-v]
 
-memory.py --table MODEL.so [CONTEXTxBATCH...]: the same of another model, as a table with its speed; prompts are read for
-real, so that many long contexts take minutes."""
+memory.py --table MODEL.so [CONTEXTxBATCH...]: the same of another model, as a table with its speed. Prompts are read for
+real; rows of many long ones only make all memory present (and a page of spare cache for each sequence)."""
 import json
 import sys
 
@@ -15,6 +15,7 @@ SHAPE = ("smollm2-135m", "--layers", 4, "--vocab", 8192)  # 20 MB in int4: libra
 SIZES = [(128, 1), (128, 8), (128, 32), (1024, 1), (1024, 8), (1024, 32), (4096, 1), (4096, 8)]
 TABLE = [(context, batch) for context in (128, 1024, 4096, 8192) for batch in (1, 8, 32)]
 THREADS, STEPS = 2, 8
+MOST_TOKENS = 100_000  # of all prompts of a row of the table; beyond that, memory is measured and speed is not
 SHARED = ("weights", "kv_cache", "kv_pages", "arena", "logit_arena", "other", "total", "threads")
 
 
@@ -42,10 +43,11 @@ def row(artifact, context, batch):
     cells = [context, batch, f"{plan['kv_cache'] / 1e6:,.0f}", f"{plan['peak_rss_bytes'] / 1e6:,.0f}"]
     if plan["peak_rss_bytes"] > 0.9 * available():
         return cells + ["more than is free", "", "", ""]
-    seen = measure(artifact, context, batch, timeout=4 * 3600)
+    steps = STEPS if context * batch <= MOST_TOKENS else 0
+    seen = measure(artifact, context, batch, steps, timeout=3600)
     peak = seen["peak_rss_bytes"]
-    return cells + [f"{peak / 1e6:,.0f}", f"{plan['peak_rss_bytes'] / peak - 1:+.1%}",
-                    f"{batch * STEPS / seen['decode_s']:.1f}", seen["allocations"]]
+    cells += [f"{peak / 1e6:,.0f}", f"{plan['peak_rss_bytes'] / peak - 1:+.1%}"]
+    return cells + ([f"{batch * STEPS / seen['decode_s']:.1f}", seen["allocations"]] if steps else ["", ""])
 
 
 def print_table(artifact, sizes):

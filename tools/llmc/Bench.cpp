@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 struct BenchCommand {
   std::string model;
   BenchSettings settings = {.prompts = {512}, .depths = {0}, .batches = {1}, .generate = 128};
-  bool json = false;
+  bool json = false, verbose = false;
   CompileFlags flags;
 };
 
@@ -63,6 +63,7 @@ void printJson(const BenchCommand &command, const Model &model, const BenchRun &
                  {"name", model.text().name},
                  {"target", model.info().target},
                  {"threads", run.threads},
+                 {"placement", run.placement},
                  {"repetitions", command.settings.rounds},
                  {"prompt_tokens", prompt ? Json(prompt->what.tokens) : Json()},
                  {"prompt_tokens_per_s", prompt ? spread(prompt->rates) : Json()},
@@ -115,6 +116,7 @@ void printText(const BenchCommand &command, const Model &model, const BenchRun &
   if (const BenchResult *prompt = first(run, true))
     llvm::outs() << llvm::format(", first token of the prompt %.0f ms", median(prompt->firstTokens) * 1e3);
   llvm::outs() << llvm::format(", peak memory %.0f MB\n", double(run.peakBytes) / 1e6);
+  if (command.verbose) llvm::outs() << run.placement;
 }
 
 llvm::Error benchModel(const BenchCommand &command, const Model &model, double loadSeconds) {
@@ -167,6 +169,7 @@ Command addBench(CLI::App &llmc) {
   number("-t,--threads", settings.threads, "0: as many as this process may use", numberIn(0, 1024, "N"));
   number("-r,--repetitions", settings.rounds, "rounds, each of all measurements", atLeast(1, "N"));
   app->add_flag("--json", command->json, "as JSON");
+  app->add_flag("-v,--verbose", command->verbose, "also how threads and memory were placed, and why");
   command->flags.add(*app, /*jit=*/true);
   addExamples(*app,
               "  llmc bench model.so\n"

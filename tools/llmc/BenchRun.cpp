@@ -63,6 +63,7 @@ public:
         before = after;
       }
     }
+    run.placement = session->describe();
     run.peakBytes = std::max(run.peakBytes, peakMemory() - probe.bytes());
     return std::move(run);
   }

@@ -39,6 +39,7 @@ struct BenchRun {
   int64_t threads = 0;
   double fillSeconds = 0; // for bringing sequences to their depth
   uint64_t peakBytes = 0; // resident, without the probe's memory
+  std::string placement;  // of threads and memory, in words
 };
 
 /// Depths are filled by real prefill, once. In each round, the probes run before each measurement and after the last.

@@ -30,13 +30,6 @@ int64_t Session::threads() const {
   return state.threads;
 }
 
-std::string Session::describe() const {
-  if (!owner.api().contextDescribe) return "";
-  std::string text(owner.api().contextDescribe(context, nullptr, 0), '\0');
-  text.resize(std::min(text.size(), owner.api().contextDescribe(context, text.data(), text.size() + 1)));
-  return text;
-}
-
 llvm::Error Session::truncate(int64_t length) {
   llmc_error error;
   if (owner.api().sequenceTruncate(context, sequence, length, &error)) return apiError(error);

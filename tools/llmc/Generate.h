@@ -16,7 +16,7 @@ public:
   const Model &model() const { return owner; }
   int64_t threads() const;
   /// How threads and memory were placed and why: lines. Empty if the artifact is too old to say.
-  std::string describe() const;
+  std::string describe() const { return describeContext(owner.api(), context); }
   int64_t positions() const { return limit; } // that the cache has room for
   int64_t length() const { return owner.api().sequenceLength(context, sequence); }
   /// Forgets the tokens from `length` on.

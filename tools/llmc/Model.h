@@ -64,4 +64,7 @@ std::string targetHere(const std::string &metadata);
 /// An error of a failed call of llmc.h.
 llvm::Error apiError(const llmc_error &error);
 
+/// llmc_context_describe; empty if the artifact is too old to have it.
+std::string describeContext(const Api &api, const llmc_context *context);
+
 } // namespace llmc::cli

@@ -214,7 +214,8 @@ Command addRun(CLI::App &llmc) {
                   "write tensors tokens (I64 [T+G]: prompt, generated) and logits (F32 [T+G-1, vocab]: row i is the "
                   "output after token i)")
       ->type_name("FILE.safetensors");
-  app->add_flag("-v,--verbose", command->verbose, "print statistics and kernels on stderr");
+  app->add_flag("-v,--verbose", command->verbose,
+                "print statistics, the placement of threads and memory, and kernels on stderr");
   addSampling(*app, *command);
   command->flags.add(*app, /*jit=*/true);
   addExamples(*app, "  llmc run model.so -p \"What is the capital of France?\"\n"
