@@ -30,6 +30,7 @@ struct WriteQuantizedRows : OpRewritePattern<wq::QuantizeRowsOp> {
     Operation *quantised = rewriter.clone(*producer);
     rewriter.modifyOpInPlace(quantised, [&] { quantised->getResult(0).setType(op.getType()); });
     rewriter.replaceOp(op, quantised);
+    rewriter.eraseOp(producer); // nobody does that for attention, which writes its cache
     return success();
   }
 };

@@ -58,3 +58,16 @@ func.func @glu_linear(%x: tensor<?x8xf32>, %w: !w) -> (!q, !mixed) {
   %q = wq.quantize_rows %b : tensor<?x32xf32> -> !mixed
   return %p, %q : !q, !mixed
 }
+
+// -----
+
+// Attention writes its cache: the op with f32 rows must be gone.
+// CHECK-LABEL: func.func @attention
+// CHECK-NEXT:  %[[Y:.*]] = llm.attention_kv {{.*}} -> tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+// CHECK-NEXT:  return %[[Y]]
+!r = tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+func.func @attention(%qkv: tensor<?x192xf32>, %p: tensor<?xi32>) -> !r {
+  %y = llm.attention_kv %qkv, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32} : tensor<?x192xf32> -> tensor<?x64xf32>
+  %a = wq.quantize_rows %y : tensor<?x64xf32> -> !r
+  return %a : !r
+}
