@@ -82,8 +82,6 @@ int64_t rowStride(RowFormat format, int64_t columns) {
 
 static_assert(kPagePositions == LLMC_PAGE_POSITIONS && kAttentionChunk == LLMC_CHUNK_POSITIONS);
 
-int64_t attentionRowBlock(int64_t heads, int64_t kvHeads) { return heads / kvHeads == 1 ? 16 : 8; }
-
 float alibiSlope(int64_t heads, int64_t h) {
   int64_t power = 1;
   while (power * 2 <= heads) power *= 2;

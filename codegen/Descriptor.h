@@ -163,8 +163,9 @@ struct RowwiseDesc {
 /// TopK, MoeScatter: columns of a part; the last ones may have fewer, or none.
 constexpr int64_t topKPartColumns(int64_t columns, int64_t parts) { return roundUp((columns + parts - 1) / parts, 64); }
 
-/// Rows per unit of attention over many rows (prefill): a key or value that is read serves all their heads.
-int64_t attentionRowBlock(int64_t heads, int64_t kvHeads);
+/// At most so many rows are a unit of attention over many rows (prefill): a key or value that is read serves all their
+/// heads.
+inline constexpr int64_t kAttentionRowBlock = 32;
 
 /// Elements of the KV cache. I8: codes -127..127 with an f32 scale for the key and one for the value of each position
 /// and kv head: scale = max|x|/127, code = round to nearest even of x*(127/max|x|).
@@ -227,6 +228,9 @@ struct AttentionDesc {
   bool alibi = false;
   float softcap = 0; // 0: none
   bool sinks = false;
+  /// Queries, keys, values and softmax weights may be rounded to bf16 for their products.
+  bool bf16 = false;
+  int64_t minRows = 1; // of the steps that the kernel is for; it takes any
   RowFormat out = RowFormat::F32;
   KvLayout layout() const { return {kv, headDim}; }
   int64_t kvLayerBytes() const { return kvHeads * layout().bytes(); }

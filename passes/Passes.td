@@ -118,7 +118,8 @@ def SelectKernels : Pass<"llmc-select-kernels", "mlir::ModuleOp"> {
   let summary = "kernel.call for every op of @step, from the catalogue";
   let description = [{
     Needs @step over llm and wq ops with packed weights. Leaves kernel.func and kernel.call. For each op and row class
-    the cheapest kernel that accepts is taken; each refusal of a cheaper-looking one is a remark.
+    the cheapest kernel that accepts is taken; each refusal of a cheaper-looking one is a remark. Attention may round its
+    operands to bf16 where `wq.compute` rounds activations as far (bf16, int8).
     Refuses (error): no kernel accepts; the reasons are listed.
   }];
   let dependentDialects = ["llmc::kernel::KernelDialect", "llmc::wq::WqDialect"];

@@ -64,7 +64,8 @@ def Kernel_AttentionAttr : Kernel_Descriptor<"Attention", "attention"> {
                     DefaultValuedParameter<"int64_t", "0">:$rope_stride, "int64_t":$y_stride,
                     DefaultValuedParameter<"int64_t", "0">:$window, DefaultValuedParameter<"bool", "false">:$alibi,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$softcap,
-                    DefaultValuedParameter<"bool", "false">:$sinks, DefaultValuedParameter<"bool", "false">:$q8_out);
+                    DefaultValuedParameter<"bool", "false">:$sinks, DefaultValuedParameter<"bool", "false">:$q8_out,
+                    DefaultValuedParameter<"bool", "false">:$bf16);
 }
 
 def Kernel_Family : I32EnumAttr<"Family", "kernel family: which argument structure and table", [

@@ -224,15 +224,18 @@ private:
   /// Stores k and v where a step has several rows of a sequence; then units of whole rows, or, where few rows are long,
   /// of chunks, and what merges them.
   LogicalResult lowerAttention(kernel::CallOp call) {
-    auto attend = symbols->lookup<kernel::FuncOp>(cast<FlatSymbolRefAttr>(call.getCallees()[0]).getValue());
+    SmallVector<kernel::FuncOp> callees;
+    for (auto callee : call.getCallees().getAsRange<FlatSymbolRefAttr>())
+      callees.push_back(symbols->lookup<kernel::FuncOp>(callee.getValue()));
     auto append = symbols->lookup<kernel::FuncOp>(*call.getAppend());
-    if (!attend || !append) return call.emitError("names an unknown kernel");
+    if (llvm::is_contained(callees, nullptr) || !append) return call.emitError("names an unknown kernel");
+    kernel::FuncOp attend = callees.front(); // of few rows, if there is another one
     Value lone = compare(LLVM::ICmpPredicate::ne, loadField(i64, offsetof(llmc_batch, lone_rows)), constant(0));
     if (failed(appendRows(call, append, lone)) || failed(storeArguments(call, kernel::Family::Attention, rows)))
       return failure();
     Value kvHeads = constant(call.getUnits());
-    Value rowBlock = LLVM::SelectOp::create(*b, *loc, few, constant(1), constant(attend.getRowBlock()));
     Value rowHeads = LLVM::MulOp::create(*b, *loc, rows, kvHeads);
+    Value rowBlock = LLVM::SelectOp::create(*b, *loc, few, constant(1), blockOf(callees.back(), rowHeads));
     Value units = LLVM::MulOp::create(*b, *loc, divideUp(rows, rowBlock), kvHeads);
     // A window that is no longer than a chunk is not worth a barrier.
     int64_t window = cast<kernel::AttentionAttr>(attend.getDescriptor()).getWindow();
@@ -251,9 +254,24 @@ private:
     store(rowBlock, offsetof(llmc_attention_args, row_block));
     store(LLVM::ZExtOp::create(*b, *loc, i64, lone), offsetof(llmc_attention_args, append));
     store(phase, offsetof(llmc_attention_args, phase));
-    callKernel(attend, nullptr);
+    if (callees.size() == 1) {
+      callKernel(attend, nullptr);
+    } else {
+      Block *attended = newBlock();
+      callByRows(callees, rows, attended);
+      b->setInsertionPointToStart(attended);
+    }
     if (isSplit) mergeChunks(attend, isSplit, rowHeads);
     return success();
+  }
+
+  /// Rows of a block: as many as the kernel likes, but so few that each thread has some units.
+  Value blockOf(kernel::FuncOp attend, Value rowHeads) {
+    constexpr int64_t kUnitsPerThread = 4;
+    Value units = LLVM::MulOp::create(*b, *loc, threads, constant(kUnitsPerThread));
+    Value most =
+        LLVM::UMinOp::create(*b, *loc, LLVM::UDivOp::create(*b, *loc, rowHeads, units), constant(attend.getRowBlock()));
+    return LLVM::UMaxOp::create(*b, *loc, most, constant(1));
   }
 
   LogicalResult appendRows(kernel::CallOp call, kernel::FuncOp append, Value lone) {

@@ -58,6 +58,7 @@ AttentionDesc toDesc(kernel::AttentionAttr a) {
   d.pageBytes = a.getPageBytes(), d.window = a.getWindow();
   d.qkvStride = a.getQkvStride(), d.ropeStride = a.getRopeStride(), d.yStride = a.getYStride();
   d.alibi = a.getAlibi(), d.softcap = a.getSoftcap(), d.sinks = a.getSinks();
+  d.bf16 = a.getBf16();
   d.out = a.getQ8Out() ? RowFormat::Q8 : RowFormat::F32;
   return d;
 }

@@ -96,9 +96,16 @@ FailureOr<ArrayAttr> KernelPicker::kvAppend(Location loc, kernel::AttentionAttr 
 }
 
 FailureOr<ArrayAttr> KernelPicker::attention(Location loc, kernel::AttentionAttr attr) {
-  // One kernel for all steps: a row's bits do not depend on its company. The block is that of steps of many rows.
-  RowClass all{1, INT64_MAX, attentionRowBlock(attr.getHeads(), attr.getKvHeads())};
-  return pickClasses(loc, kernel::Family::Attention, attr, all, true, [&](RowClass) { return toDesc(attr); });
+  RowClass all{1, INT64_MAX, kAttentionRowBlock};
+  RowClass classes[] = {{1, kSmallRows, all.rowBlock}, {kSmallRows + 1, INT64_MAX, all.rowBlock}};
+  auto describe = [&](RowClass c) {
+    AttentionDesc d = toDesc(attr);
+    d.minRows = c.minRows;
+    return d;
+  };
+  // Where one kernel is the best for both, a row's bits do not depend on how many are beside it.
+  bool one = select(describe(classes[0]), target) == select(describe(classes[1]), target);
+  return pickClasses(loc, kernel::Family::Attention, attr, one ? ArrayRef<RowClass>(all) : classes, true, describe);
 }
 
 } // namespace llmc

@@ -279,7 +279,8 @@ private:
         &getContext(), op.getHeads(), op.getKvHeads(), op.getHeadDim(), kvType, F32(op.getScale().convertToFloat()),
         rope ? rope.getDim() : 0, rope && rope.getStyle() == llm::RopeStyle::Interleaved, pageBytes, qkvStride,
         op.getTable() ? strideOf(rowsOf(op.getTable())) : 0, strideOf(type), op.getWindow(), op.getAlibi(),
-        F32(op.getSoftcap().convertToFloat()), bool(op.getSinks()), fewRows(type) == RowFormat::Q8);
+        F32(op.getSoftcap().convertToFloat()), bool(op.getSinks()), fewRows(type) == RowFormat::Q8,
+        roundsActivations(computeMode()));
     FailureOr<ArrayAttr> append = pick->kvAppend(op.getLoc(), attr), attend = pick->attention(op.getLoc(), attr);
     if (failed(append) || failed(attend)) return failure();
     SmallVector<Value> inputs = {op.getQkv()};
@@ -304,6 +305,10 @@ private:
                                     /*append=*/FlatSymbolRefAttr(), /*rows_each=*/1,
                                     /*experts=*/0, /*few_callees=*/0, strideOf(type), /*offset=*/IntegerAttr());
     return c;
+  }
+  StringRef computeMode() {
+    auto mode = getOperation()->getAttrOfType<StringAttr>(kComputeAttr);
+    return mode ? mode.getValue() : "f32";
   }
   void replace(Operation *op, kernel::CallOp c) { op->getResult(0).replaceAllUsesWith(c.getY()); }
 

@@ -5,6 +5,8 @@
 namespace llmc {
 /// Values of wq.compute: what the products of a quantised linear are made of.
 inline constexpr llvm::StringLiteral kComputeModes[] = {"f32", "bf16", "bf16-pair", "f16", "int8", "int8-requantised"};
+/// Those that round activations to 8 bits or fewer: attention may do so too (AttentionDesc::bf16).
+inline bool roundsActivations(llvm::StringRef mode) { return mode == "bf16" || mode.starts_with("int8"); }
 inline constexpr llvm::StringLiteral kSchemeAttr = "wq.scheme";   // on llm.weight: the scheme to bring it to
 inline constexpr llvm::StringLiteral kComputeAttr = "wq.compute"; // on the module: one of kComputeModes
 inline constexpr llvm::StringLiteral kRequantiseAttr =

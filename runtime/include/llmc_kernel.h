@@ -121,7 +121,8 @@ struct llmc_kv_append_args {
 /* Attention over the paged cache: units begin, begin+step, ... below end. A thread takes every step-th, so that units
  * of ascending cost are shared evenly. unit, by phase:
  *   rows:   (kv head, block of row_block rows), u = head * blocks + b; y. In odd heads blocks are counted from the last
- *   chunks: (row, kv head, chunk), u = (row * kv_heads + head) * chunks + c; the row's part of the chunk -> partials
+ *   chunks: (row, kv head, chunk), u = (row * kv_heads + head) * chunks + c; the row's part of the chunk -> partials.
+ *           All units are done by calls with begin = 0..step-1 and one `end`; a kernel may deal them in another way
  *   merge:  (row, kv head), u = row * kv_heads + head; partials -> y
  * Either `rows` for all units, or, if the step has at most LLMC_FEW_ROWS rows, `chunks` for all units and `merge`
  * once all threads are done with that; y is the same bit by bit. */

@@ -1,4 +1,5 @@
 #include "test/codegen/AttentionStep.h"
+#include "codegen/kernels/attention/Half.h"
 #include <algorithm>
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@ AttentionDesc makeDesc(int64_t heads, int64_t kvHeads, int64_t headDim, KvType k
   d.heads = heads, d.kvHeads = kvHeads, d.headDim = headDim, d.kv = kv, d.window = window;
   d.scale = 1 / std::sqrt(float(headDim));
   d.ropeDim = headDim;
+  d.bf16 = true;
   d.pageBytes = kLayerOffset + d.kvLayerBytes() + 64;
   d.qkvStride = rowStride(RowFormat::F32, (heads + 2 * kvHeads) * headDim);
   d.ropeStride = rowStride(RowFormat::F32, headDim);
@@ -89,6 +91,26 @@ void Step::fillCache() {
         KvCell cell(d, b, kLayerOffset, int64_t(s), p, h);
         cell.setKey(next());
         cell.setValue(next());
+      }
+}
+
+void Step::roundToBf16(bool positive) {
+  auto rounded = [](float x) { return std::bit_cast<float>(uint32_t(f32ToBf16(x)) << 16); };
+  for (size_t r = 0; r < rowCount(); ++r)
+    for (int64_t c = 0; c < d.heads * d.headDim; ++c) {
+      float &q = *reinterpret_cast<float *>(qkv->as<char>() + r * d.qkvStride + 4 * c);
+      q = rounded(q);
+    }
+  llmc_batch b = batch();
+  std::vector<float> head(d.headDim);
+  for (size_t s = 0; s < pages.size(); ++s)
+    for (int64_t p = 0; p < lengths[s]; ++p)
+      for (int64_t h = 0; h < d.kvHeads; ++h) {
+        KvCell cell(d, b, kLayerOffset, int64_t(s), p, h);
+        for (int64_t c = 0; c < d.headDim; ++c) head[c] = rounded(cell.key(c));
+        cell.setKey(head.data());
+        for (int64_t c = 0; c < d.headDim; ++c) head[c] = rounded(positive ? std::fabs(cell.value(c)) : cell.value(c));
+        cell.setValue(head.data());
       }
 }
 

@@ -35,6 +35,8 @@ public:
   llmc_batch batch() const;
   size_t rowCount() const { return positions.size(); }
   int64_t longest() const;
+  /// Rounds queries and the cache to bf16, and values to their absolutes if `positive`.
+  void roundToBf16(bool positive);
   const float *ropeRows() const { return d.rope == RopeStyle::None ? nullptr : rope->as<float>(); }
 
   const AttentionDesc d;

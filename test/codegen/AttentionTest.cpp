@@ -7,6 +7,7 @@
 #include "test/codegen/AttentionStep.h"
 #include "test/support/isa/Host.h"
 #include <gtest/gtest.h>
+#include <numbers>
 
 using namespace llmc;
 using namespace llmc::test;
@@ -168,7 +169,8 @@ void checkAttention(const Kernel<AttentionDesc> &row, const Executable &kernel, 
                       {.rowBlock = 40},
                       {.rowBlock = 1, .threads = 1000},
                       {.chunks = true},
-                      {.threads = 2, .chunks = true}})
+                      {.threads = 2, .chunks = true},
+                      {.threads = 7, .chunks = true}})
     EXPECT_TRUE(attend(step, d, kernel.function, split) == decode)
         << describe(d) << ": blocks of " << split.rowBlock << ", " << split.threads << " threads, chunks "
         << split.chunks << " differ from rows one by one";
@@ -261,6 +263,25 @@ TEST_P(AttentionTest, Extremes) {
     }
 }
 
+/// Operands that bf16 holds exactly: what is left is the rounding of the weights to 8 bits, and their exp2.
+TEST_P(AttentionTest, Bf16OfExactOperands) {
+  for (KvType kv : {KvType::F16, KvType::BF16})
+    for (int64_t headDim : {64, 80}) {
+      AttentionDesc d = makeDesc(6, 2, headDim, kv);
+      d.rope = RopeStyle::None, d.scale = float(std::numbers::ln2); // 1 in units of log2(e)
+      if (!serves(*GetParam(), d, target)) continue;
+      Step step(d, kRagged), positive(d, kRagged);
+      for (Step *s : {&step, &positive}) s->roundToBf16(s == &positive);
+      auto kernel = make(d);
+      ASSERT_TRUE(kernel);
+      std::vector<uint8_t> found = attend(step, d, kernel->function, {.rowBlock = 5});
+      std::vector<uint8_t> expected = referenceResult(step, d), size = referenceResult(positive, d);
+      for (size_t i = 0; i < found.size() / 4; ++i)
+        ASSERT_NEAR(floats(found)[i], floats(expected)[i], (0x1p-8f + 0x1p-12f) * floats(size)[i] + 1e-6f)
+            << describe(d) << " " << i;
+    }
+}
+
 /// An infinite or NaN value spoils its own channel (int8: its kv head) and sequence only, from its position on.
 TEST_P(AttentionTest, NotFiniteStaysInItsSequence) {
   for (KvType kv : kTypes)
@@ -303,6 +324,14 @@ TEST(AttentionTable, Refusals) {
   EXPECT_EQ(reason(f32, makeDesc(1, 1, 64, KvType::I8)), "cache type: found int8, expected f32 or f16 or bf16");
   EXPECT_EQ(reason("attention_bf16_avx512bf16", makeDesc(1, 1, 64, KvType::F16)),
             "cache type: found f16, expected bf16");
+  EXPECT_EQ(reason("attention_f16_avx512bf16", makeDesc(1, 1, 264, KvType::F16)),
+            "headDim: found 264, expected 8..256");
+  for (KvType kv : {KvType::F16, KvType::BF16}) {
+    AttentionDesc exact = makeDesc(1, 1, 64, kv);
+    exact.bf16 = false;
+    EXPECT_EQ(reason(kv == KvType::F16 ? "attention_f16_avx512bf16" : "attention_bf16_avx512bf16", exact),
+              "products: found f32 (the compute mode does not round as far), expected bf16");
+  }
   AttentionDesc q8 = makeDesc(1, 1, 80, KvType::F32);
   q8.out = RowFormat::Q8;
   EXPECT_EQ(reason(f32, q8), "headDim: found 80, expected a multiple of 32 for q8 rows");
@@ -317,11 +346,17 @@ TEST(AttentionTable, PrefersTheWidest) {
     const char *cpu;
     KvType kv;
     const char *isa;
+    int64_t minRows = 1;
+    bool bf16 = true;
   };
   for (Choice c : {Choice{"x86-64-v4", KvType::F16, "avx512"},
                    {"haswell", KvType::F16, "avx2"},
                    {"x86-64-v2", KvType::F16, "portable"},
                    {"znver4", KvType::BF16, "avx512bf16"},
+                   {"znver4", KvType::BF16, "avx512", 1, false},
+                   {"znver5", KvType::F16, "f32_avx512"},
+                   {"znver5", KvType::F16, "f16_avx512bf16", 7},
+                   {"znver5", KvType::F16, "f32_avx512", 7, false},
                    {"icelake-server", KvType::BF16, "avx512"},
                    {"icelake-server", KvType::I8, "avx512vnni"},
                    {"skylake-avx512", KvType::I8, "avx512"},
@@ -329,6 +364,7 @@ TEST(AttentionTable, PrefersTheWidest) {
                    {"znver5", KvType::F32, "avx512"}}) {
     Target target = llvm::cantFail(findTarget(c.cpu));
     AttentionDesc d = makeDesc(9, 3, 64, c.kv);
+    d.minRows = c.minRows, d.bf16 = c.bf16;
     EXPECT_TRUE(llvm::StringRef(select(d, target)->name).ends_with(std::string("_") + c.isa)) << c.cpu;
   }
 }

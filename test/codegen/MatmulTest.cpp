@@ -79,7 +79,7 @@ protected:
     ASSERT_TRUE(bool(code)) << llvm::toString(code.takeError());
     ASSERT_TRUE(bool(again)) << llvm::toString(again.takeError());
     EXPECT_EQ(code->bytes, again->bytes);
-    EXPECT_LT(code->bytes.size(), 80u << 10); // all row counts together; the loop that runs is a fraction
+    EXPECT_LT(code->bytes.size(), 96u << 10); // all row counts together; the loop that runs is a fraction
     auto callable = llvm::cantFail(Executable::create(*code, target));
     int64_t most = counts.back();
     MatmulData data(d, most, kind);

@@ -75,9 +75,9 @@ public:
     Buffer expected(rows * d.yStride);
     llmc_batch b = batch(cache);
     referenceAttention(d, arguments(b, expected));
-    // Of values of size 1. Queries and weights: f32; bf16 dot products: 8 bits; int8: 15 bits.
-    constexpr double kAllowed[] = {1e-5, 1e-5, 4e-2, 4e-4};
-    return {distance(y, expected, rows, d.yStride, d.heads * d.headDim), kAllowed[unsigned(d.kv)]};
+    // Of values of size 1. Products of bf16: 8 bits; int8: 15 bits; else f32.
+    double allowed = d.bf16 ? 4e-2 : d.kv == KvType::I8 ? 4e-4 : 1e-5;
+    return {distance(y, expected, rows, d.yStride, d.heads * d.headDim), allowed};
   }
   void run(llmc_kernel_fn kernel, Turn turn) override {
     llmc_batch b = batch(cache, turn);
@@ -94,7 +94,7 @@ private:
   llmc_attention_args arguments(const llmc_batch &b, const Buffer &out, Turn turn = {}) const {
     llmc_attention_args args = {};
     args.batch = &b, args.qkv = qkv.as<float>(), args.rope = rope.as<float>(), args.y = out.as();
-    args.row_block = rows > LLMC_FEW_ROWS ? attentionRowBlock(d.heads, d.kvHeads) : 1;
+    args.row_block = rows > LLMC_FEW_ROWS ? kAttentionRowBlock : 1;
     args.end = (rows + args.row_block - 1) / args.row_block * d.kvHeads, args.begin = turn.thread,
     args.step = turn.threads;
     return args;
@@ -157,7 +157,11 @@ AttentionDesc makeDesc(const Shape &shape, KvType kv) {
 
 template <> std::vector<AttentionDesc> descriptors<AttentionDesc>(const Shape &shape) {
   std::vector<AttentionDesc> all;
-  for (KvType kv : kKvTypes) all.push_back(makeDesc(shape, kv));
+  for (KvType kv : kKvTypes)
+    for (bool bf16 : {false, true}) {
+      all.push_back(makeDesc(shape, kv));
+      all.back().bf16 = bf16;
+    }
   return all;
 }
 template <> std::vector<KvAppendDesc> descriptors<KvAppendDesc>(const Shape &shape) {
@@ -181,7 +185,7 @@ std::unique_ptr<Case> makeCase(const KvAppendDesc &desc, const Shape &shape, boo
 std::string describe(const AttentionDesc &d) {
   constexpr const char *names[] = {", f32", ", f16", ", bf16", ", int8"};
   return std::to_string(d.heads) + " heads, " + std::to_string(d.kvHeads) + " kv heads of " +
-         std::to_string(d.headDim) + names[unsigned(d.kv)];
+         std::to_string(d.headDim) + names[unsigned(d.kv)] + (d.bf16 ? " as bf16" : "");
 }
 std::string describe(const KvAppendDesc &d) {
   constexpr const char *styles[] = {", no rope", ", rope half", ", rope interleaved"};

@@ -94,11 +94,16 @@ void Work::add(const Work &other) {
 
 double Work::allOperations() const { return operations[0] + operations[1] + operations[2]; }
 
+llvm::ArrayRef<KernelCost> CallCost::kernelsFor(int64_t rows) const {
+  llvm::ArrayRef<KernelCost> all(kernels);
+  if (!experts || fewSymbols <= 0 || fewSymbols >= int64_t(all.size())) return kernelFor(rows);
+  return rows <= all[fewSymbols - 1].maxRows ? all.take_front(fewSymbols) : all.drop_front(fewSymbols);
+}
+
 const KernelCost &CallCost::kernelFor(int64_t rows) const {
   llvm::ArrayRef<KernelCost> all(kernels);
   if (experts && fewSymbols > 0 && fewSymbols < int64_t(all.size())) {
-    bool few = rows <= all[fewSymbols - 1].maxRows;
-    all = few ? all.take_front(fewSymbols) : all.drop_front(fewSymbols);
+    all = kernelsFor(rows);
     rows = (rows * chosen + experts - 1) / experts;
   }
   for (const KernelCost &kernel : all)

@@ -1,6 +1,7 @@
 // What a step takes from the machine, call by call, as the compile report of a model says.
 #pragma once
 #include "tools/probe/RoofProbe.h"
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <string>
@@ -42,6 +43,8 @@ struct CallCost {
   bool logitRows = false;
   std::vector<KernelCost> kernels; // ascending
 
+  /// Those that a step of that many rows may run: of experts several, as each is chosen by the rows of an expert.
+  llvm::ArrayRef<KernelCost> kernelsFor(int64_t rows) const;
   /// The one that a step of that many rows runs; of experts, for as many rows as each has if all have as many.
   const KernelCost &kernelFor(int64_t rows) const;
   /// Weights that one call in a step of that many rows reads but for gathered lines: of experts, what is to be expected

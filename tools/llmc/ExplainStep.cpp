@@ -69,12 +69,19 @@ void deal(std::map<std::string, int64_t> counts, const Symbols &symbols, const s
   };
   std::map<std::string, double> sums; // of the limits of all calls of a kernel
   auto weight = [](const CallLine &line) { return std::max(line.limit.seconds, 1e-9 * double(line.call->count)); };
-  for (const CallLine &line : report.calls) sums[line.kernel->symbol] += weight(line);
+  auto kernels = [&](const CallLine &line) {
+    return line.call->kernelsFor(line.call->logitRows ? report.shape.logitRows : report.shape.rows);
+  };
+  for (const CallLine &line : report.calls)
+    for (const KernelCost &kernel : kernels(line)) sums[kernel.symbol] += weight(line);
   std::map<std::string, double> seconds;
   for (const auto &[symbol, sum] : sums)
     seconds[symbol] = take("kernel_" + symbol) + take("kernel_" + symbol + "_" + target);
-  for (CallLine &line : report.calls)
-    line.measured = seconds[line.kernel->symbol] * weight(line) / sums[line.kernel->symbol];
+  for (CallLine &line : report.calls) {
+    line.measured = 0;
+    for (const KernelCost &kernel : kernels(line))
+      line.measured += seconds[kernel.symbol] * weight(line) / sums[kernel.symbol];
+  }
   for (const char *name : {"llmc_step_barrier", "waitForChange", "llmcTeamRun", "sched_yield", "__sched_yield"})
     report.waiting += take(name);
   for (const auto &[name, count] : counts)

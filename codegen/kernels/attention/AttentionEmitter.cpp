@@ -7,7 +7,7 @@ using namespace Xbyak;
 
 // The queries, sums and merged sums of a run stay near L1, in floats each; a run's rows and a group's heads are
 // bounded.
-static constexpr int64_t kRunFloats = 8192, kMostPairs = 128, kFewestPairs = 6, kMostRows = 16;
+static constexpr int64_t kRunFloats = 8192, kMostPairs = 128, kFewestPairs = 6, kMostRows = 32;
 static constexpr int kPageShift = 6, kChunkShift = 8;
 static_assert(LLMC_PAGE_POSITIONS == 1 << kPageShift && LLMC_CHUNK_POSITIONS == 1 << kChunkShift);
 
@@ -17,10 +17,10 @@ static int64_t mostPairs(const AttentionDesc &d) {
 static int evenParts(int64_t whole, int64_t most) { return int((whole + most - 1) / most); }
 
 AttentionEmitter::AttentionEmitter(Assembler &a, const AttentionDesc &d, AttentionIsa isa)
-    : a(a), v(a, isa.avx512), d(d), isa(isa), layout(d.layout()),
-      math(d.kv == KvType::I8                 ? Math::Words
-           : d.kv == KvType::BF16 && isa.bf16 ? Math::Bf16
-                                              : Math::Float),
+    : a(a), v(a, isa.avx512), d(d), isa(isa), stored(d.layout()), layout{isa.bf16 ? KvType::BF16 : d.kv, d.headDim},
+      math(d.kv == KvType::I8 ? Math::Words
+           : isa.bf16         ? Math::Bf16
+                              : Math::Float),
       group(int(d.heads / d.kvHeads)), headsTogether(evenParts(group, evenParts(group, mostPairs(d)))),
       parts(evenParts(group, headsTogether)),
       runRows(parts > 1 ? 1 : int(std::clamp<int64_t>(mostPairs(d) / group, 1, kMostRows))),
@@ -48,13 +48,15 @@ void AttentionEmitter::loadHeads(const Reg64 &reg) {
 }
 
 void AttentionEmitter::emit() {
-  Label units, next, done;
+  Label units, next, chunks, done;
   a.enter({a.rbx, a.r12, a.r13, a.r14, a.r15}, int(frameBytes()));
   a.mov(slot(kArgs), a.rdi);
   a.mov(a.rax, a.ptr[a.rdi + offsetof(llmc_attention_args, batch)]);
   a.mov(slot(kBatch), a.rax);
   a.mov(a.rax, a.ptr[a.rdi + offsetof(llmc_attention_args, phase)]);
   a.mov(slot(kPhase), a.rax);
+  a.cmp(a.rax, LLMC_ATTENTION_CHUNKS);
+  a.je(chunks, a.T_NEAR);
   a.cmp(a.rax, LLMC_ATTENTION_ROWS);
   a.jne(units);
   batchField(a.rax, offsetof(llmc_batch, rows));
@@ -76,6 +78,8 @@ void AttentionEmitter::emit() {
   a.mov(a.rcx, slot(kArgs));
   a.add(a.rax, a.ptr[a.rcx + offsetof(llmc_attention_args, step)]);
   a.jmp(next, a.T_NEAR);
+  a.L(chunks);
+  shareOfChunks(done);
   a.L(done);
   a.leave();
   keyPanels();
@@ -83,11 +87,11 @@ void AttentionEmitter::emit() {
   if (tail()) valuePanels(tail());
 }
 
-/// rax = unit: its rows and kv head, and its chunk if it is one (llmc_kernel.h has the numbering).
+/// rax = unit: its rows and kv head (llmc_kernel.h has the numbering).
 void AttentionEmitter::decodeUnit() {
-  Label even, other, merge, done;
+  Label even, merge, done;
   a.cmp(slot(kPhase), LLMC_ATTENTION_ROWS);
-  a.jne(other);
+  a.jne(merge);
   a.cqo();
   a.idiv(slot(kBlocks)); // rax = kv head, rdx = block
   a.test(a.al, 1);
@@ -105,13 +109,6 @@ void AttentionEmitter::decodeUnit() {
   a.cmovg(a.rdx, a.rcx);
   a.mov(slot(kRowEnd), a.rdx);
   a.jmp(done);
-  a.L(other);
-  a.cmp(slot(kPhase), LLMC_ATTENTION_CHUNKS);
-  a.jne(merge);
-  argument(a.rcx, offsetof(llmc_attention_args, chunks));
-  a.cqo();
-  a.idiv(a.rcx);
-  a.mov(slot(kOnlyChunk), a.rdx);
   a.L(merge);
   a.mov(a.ecx, uint32_t(d.kvHeads));
   a.cqo();
@@ -123,15 +120,20 @@ void AttentionEmitter::decodeUnit() {
   a.L(done);
 }
 
-/// Rows [kRow, kRowEnd), run by run.
-void AttentionEmitter::unit() {
-  Label next, done;
-  a.imul(a.rax, slot(kKvHead), int(layout.bytes()));
+/// kHeadPart of kKvHead.
+void AttentionEmitter::findHead() {
+  a.imul(a.rax, slot(kKvHead), int(stored.bytes()));
   argument(a.rcx, offsetof(llmc_attention_args, layer_offset));
   a.add(a.rax, a.rcx);
   batchField(a.rcx, offsetof(llmc_batch, pages));
   a.add(a.rax, a.rcx);
   a.mov(slot(kHeadPart), a.rax);
+}
+
+/// Rows [kRow, kRowEnd), run by run.
+void AttentionEmitter::unit() {
+  Label next, done;
+  findHead();
   a.L(next);
   a.mov(a.rax, slot(kRow));
   a.cmp(a.rax, slot(kRowEnd));
@@ -143,8 +145,8 @@ void AttentionEmitter::unit() {
   a.L(done);
 }
 
-/// r14 := the number of rows from the next one on that are consecutive positions of one sequence, at most runRows.
-void AttentionEmitter::findRun() {
+/// r14 := 1, and where row kRow is: r8 = its position, r9 = its sequence; rsi, rdi = where those are listed.
+void AttentionEmitter::firstOfRun() {
   a.mov(a.rbx, slot(kBatch));
   a.mov(a.rax, slot(kRow));
   a.mov(a.rsi, a.ptr[a.rbx + offsetof(llmc_batch, positions)]);
@@ -156,10 +158,15 @@ void AttentionEmitter::findRun() {
   a.mov(slot(kPosition), a.r8);
   a.mov(slot(kSequence), a.r9);
   a.mov(a.r14d, 1);
+}
+
+/// r14 := the number of rows from kRow on that are consecutive positions of one sequence, at most runRows.
+void AttentionEmitter::findRun() {
+  firstOfRun();
   if (runRows == 1) return;
   Label next, done;
   a.mov(a.rcx, slot(kRowEnd));
-  a.sub(a.rcx, a.rax);
+  a.sub(a.rcx, slot(kRow));
   a.mov(a.eax, runRows);
   a.cmp(a.rcx, a.rax);
   a.cmovg(a.rcx, a.rax);
@@ -177,7 +184,7 @@ void AttentionEmitter::findRun() {
 }
 
 void AttentionEmitter::run() {
-  Label skip, appended;
+  Label appended;
   auto rowPointer = [&](Slot to, size_t field, int64_t stride) {
     a.imul(a.rax, slot(kRow), int(stride));
     argument(a.rcx, field);
@@ -187,46 +194,33 @@ void AttentionEmitter::run() {
   rowPointer(kOutput, offsetof(llmc_attention_args, y), d.yStride);
   if (rotation.channels()) rowPointer(kTableRow, offsetof(llmc_attention_args, rope), d.ropeStride);
   chunksOfRun();
-  a.mov(a.rcx, slot(kChunkLast));
   a.cmp(slot(kPhase), LLMC_ATTENTION_MERGE);
   a.je(appended, a.T_NEAR);
-  Label whole;
-  a.cmp(slot(kPhase), LLMC_ATTENTION_ROWS);
-  a.je(whole);
-  a.mov(a.rax, slot(kOnlyChunk));
-  a.cmp(a.rax, slot(kChunkFirst));
-  a.jl(skip, a.T_NEAR);
-  a.cmp(a.rax, a.rcx);
-  a.jg(skip, a.T_NEAR);
-  a.mov(slot(kChunkFirst), a.rax);
-  a.mov(slot(kChunkLast), a.rax);
-  a.jne(appended, a.T_NEAR); // the row's own position is in its last chunk
-  a.L(whole);
   argument(a.rax, offsetof(llmc_attention_args, append));
   a.test(a.rax, a.rax);
   a.jz(appended, a.T_NEAR);
   append();
   a.L(appended);
-  if (parts == 1) {
-    part();
-  } else {
-    Label next;
-    a.xor_(a.eax, a.eax);
-    a.L(next);
-    a.mov(slot(kFirstHead), a.rax);
-    a.mov(a.ecx, group);
-    a.sub(a.rcx, a.rax);
-    a.mov(a.eax, headsTogether);
-    a.cmp(a.rcx, a.rax);
-    a.cmovg(a.rcx, a.rax);
-    a.mov(slot(kHeads), a.rcx);
-    part();
-    a.mov(a.rax, slot(kFirstHead));
-    a.add(a.rax, headsTogether);
-    a.cmp(a.rax, group);
-    a.jl(next, a.T_NEAR);
-  }
-  a.L(skip);
+  allParts();
+}
+
+void AttentionEmitter::allParts() {
+  if (parts == 1) return part();
+  Label next;
+  a.xor_(a.eax, a.eax);
+  a.L(next);
+  a.mov(slot(kFirstHead), a.rax);
+  a.mov(a.ecx, group);
+  a.sub(a.rcx, a.rax);
+  a.mov(a.eax, headsTogether);
+  a.cmp(a.rcx, a.rax);
+  a.cmovg(a.rcx, a.rax);
+  a.mov(slot(kHeads), a.rcx);
+  part();
+  a.mov(a.rax, slot(kFirstHead));
+  a.add(a.rax, headsTogether);
+  a.cmp(a.rax, group);
+  a.jl(next, a.T_NEAR);
 }
 
 /// The chunks that a row of the run sees.
@@ -251,7 +245,7 @@ void AttentionEmitter::append() {
   a.mov(a.rax, slot(kSequence));
   argument(a.r12, offsetof(llmc_attention_args, layer_offset));
   writer.findPage(a.r12);
-  a.imul(a.rcx, slot(kKvHead), int(layout.bytes()));
+  a.imul(a.rcx, slot(kKvHead), int(stored.bytes()));
   a.add(a.r9, a.rcx);
   a.imul(a.rsi, slot(kRow), int(d.qkvStride));
   argument(a.rcx, offsetof(llmc_attention_args, qkv));
@@ -263,9 +257,15 @@ void AttentionEmitter::append() {
   writer.store(a.rsp + int(scratchOffset()));
 }
 
-/// One part of the group: a row's result, a chunk of it, or what its chunks merge to.
+/// One part of the group: a row's result, or what its chunks merge to. Chunked: the chunk kChunk.
 void AttentionEmitter::part() {
-  Label next, merge, finish, done;
+  if (chunked) {
+    queries();
+    startChunk();
+    pages();
+    return endChunk();
+  }
+  Label next, merge, finish;
   startRun();
   a.cmp(slot(kPhase), LLMC_ATTENTION_MERGE);
   a.je(merge, a.T_NEAR);
@@ -280,40 +280,56 @@ void AttentionEmitter::part() {
   a.inc(a.rax);
   a.cmp(a.rax, slot(kChunkLast));
   a.jle(next, a.T_NEAR);
-  a.cmp(slot(kPhase), LLMC_ATTENTION_CHUNKS);
-  a.je(done, a.T_NEAR);
   a.jmp(finish, a.T_NEAR);
   a.L(merge);
   mergeRow();
   a.L(finish);
   finishRun();
-  a.L(done);
 }
 
-/// The pages of the chunk that a row of the run sees, in order.
-void AttentionEmitter::pages() {
-  Label next;
+/// [rax, rdx] := pages of chunk kChunk that a row of the run sees.
+void AttentionEmitter::pagesOfChunk() {
   constexpr int kPagesShift = kChunkShift - kPageShift;
   a.mov(a.rax, slot(kChunk));
   a.shl(a.rax, kPagesShift);
   a.lea(a.rdx, a.ptr[a.rax + (1 << kPagesShift) - 1]);
   a.mov(a.rcx, slot(kPosition));
-  a.lea(a.r8, a.ptr[a.rcx + a.r14 - 1]);
+  chunked ? a.mov(a.r8, a.rcx) : a.lea(a.r8, a.ptr[a.rcx + a.r14 - 1]);
   a.shr(a.r8, kPageShift);
   a.cmp(a.rdx, a.r8);
   a.cmovg(a.rdx, a.r8);
-  a.mov(slot(kPageLast), a.rdx);
   if (d.window) { // page of the first row's first key
-    a.xor_(a.edx, a.edx);
+    a.xor_(a.r9d, a.r9d);
     a.sub(a.rcx, int(d.window - 1));
-    a.cmovl(a.rcx, a.rdx);
+    a.cmovl(a.rcx, a.r9);
     a.shr(a.rcx, kPageShift);
     a.cmp(a.rax, a.rcx);
     a.cmovl(a.rax, a.rcx);
   }
+}
+
+/// The pages of the chunk that a row of the run sees, in order; chunked: of each the kv heads.
+void AttentionEmitter::pages() {
+  Label next, head;
+  pagesOfChunk();
+  a.mov(slot(kPageLast), a.rdx);
   a.L(next);
   a.mov(slot(kPage), a.rax);
+  if (chunked) {
+    a.xor_(a.ecx, a.ecx);
+    a.mov(slot(kSeen), a.rcx);
+    a.L(head);
+    a.inc(a.rcx);
+    a.mov(slot(kSeenEnd), a.rcx);
+    a.mov(a.rax, slot(kPage));
+  }
   page();
+  if (chunked) {
+    a.mov(a.rcx, slot(kSeenEnd));
+    a.mov(slot(kSeen), a.rcx);
+    a.cmp(a.rcx, a.r14);
+    a.jl(head, a.T_NEAR);
+  }
   a.mov(a.rax, slot(kPage));
   a.inc(a.rax);
   a.cmp(a.rax, slot(kPageLast));
@@ -332,20 +348,24 @@ void AttentionEmitter::page() {
     a.add(to, slot(kHeadPart));
   };
   partOf(a.r15, a.rax);
+  a.mov(a.rdx, slot(kPosition)); // the row's last page; of a run about that
+  a.shr(a.rdx, kPageShift);
   a.lea(a.r8, a.ptr[a.rax + 1]);
-  a.cmp(a.r8, slot(kPageLast));
+  a.cmp(a.r8, a.rdx);
   a.cmovg(a.r8, a.rax);
   partOf(a.r9, a.r8);
+  if (chunked) nextOfHeads();
   a.mov(slot(kNextPart), a.r9);
   a.shl(a.rax, kPageShift);
   a.mov(a.rcx, slot(kPosition));
   a.sub(a.rcx, a.rax);
   a.mov(slot(kOffset), a.rcx);
-  seenRows(a.rax, LLMC_PAGE_POSITIONS);
+  if (!chunked) seenRows(a.rax, LLMC_PAGE_POSITIONS);
+  if (converts()) convertPage();
   a.mov(a.rax, slot(kSeen));
   a.mov(a.rcx, slot(kSeenEnd));
   a.mov(a.r9, slot(kOffset));
-  a.add(a.r9, a.rcx);
+  chunked ? a.inc(a.r9) : a.add(a.r9, a.rcx);
   a.mov(a.edx, LLMC_PAGE_POSITIONS);
   a.cmp(a.r9, a.rdx);
   a.cmovg(a.r9, a.rdx);
@@ -357,9 +377,36 @@ void AttentionEmitter::page() {
   a.imul(a.rsi, a.rax, kEntry);
   a.lea(a.rsi, a.ptr[a.rsp + a.rsi + int(stateOffset())]);
   a.mov(a.rdx, a.r15);
+  fetchAhead(aheadBlocks() * blockBytes());
   a.call(keyCode);
   softmax();
   values();
+}
+
+/// r13 := how far from what is read to what a panel fetches meanwhile: `bytes`, or a whole part if that is short.
+void AttentionEmitter::fetchAhead(int bytes) {
+  if (!fetchesWholeParts()) return a.mov(a.r13d, uint32_t(bytes));
+  a.mov(a.r13, slot(kNextPart));
+  a.sub(a.r13, a.r15);
+}
+
+/// r15, r9 = parts of kv head kKvHead in this page and in page r8, the next one: r15 := that of kv head kSeen of the
+/// unit, r9 := what follows it in memory.
+void AttentionEmitter::nextOfHeads() {
+  Label same, found;
+  const int bytes = int(stored.bytes());
+  a.imul(a.rdx, slot(kSeen), bytes);
+  a.add(a.r15, a.rdx);
+  a.cmp(slot(kSeenEnd), a.r14);
+  a.jge(same);
+  a.lea(a.r9, a.ptr[a.r15 + bytes]);
+  a.jmp(found);
+  a.L(same);
+  a.cmp(a.r8, slot(kPageLast)); // another chunk begins at kv head 0
+  a.jle(found);
+  a.imul(a.rdx, slot(kKvHead), bytes);
+  a.sub(a.r9, a.rdx);
+  a.L(found);
 }
 
 /// Rows of the run that see one of `positions` positions from `begin` on.

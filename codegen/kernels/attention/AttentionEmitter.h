@@ -8,9 +8,17 @@
 
 namespace llmc {
 
+/// How products are summed. Float: f32 multiply-adds of widened elements. Bf16: dot products of bf16 pairs, queries
+/// and weights rounded to bf16. Words: dot products of 16-bit integer pairs; queries and weights have one scale for
+/// each head (weights: and page) and 15 bits.
+enum class AttentionMath { Float, Bf16, Words };
+
 /// A run is consecutive positions of one sequence, at most `runRows` rows of a unit. Its (row, head of the group) are
 /// `pairs`, rows first; of a group that is larger than `headsTogether`, one part of the heads after the other. Each
 /// pair has on the stack: a state (below), its query, the sum of the chunk and the sum of all chunks so far.
+///
+/// A chunk of a row on its own (LLMC_ATTENTION_CHUNKS) has kv heads in place of rows: page by page, all of them, as
+/// they are in memory.
 ///
 /// Scores are in units of log2(e): queries are multiplied by it, so that weights are exp2(score - maximum).
 ///
@@ -21,13 +29,10 @@ public:
   AttentionEmitter(Assembler &a, const AttentionDesc &d, AttentionIsa isa);
   void emit();
   /// Bytes of stack that `emit` takes.
-  int64_t frameBytes() const { return cleanOffset() + roundUp(d.headDim * 4, kAlign); }
+  int64_t frameBytes() const { return convertedOffset() + (converts() ? roundUp(layout.bytes(), kAlign) : 0); }
 
 private:
-  /// How products are summed. Float: f32 multiply-adds of widened elements. Bf16: dot products of bf16 pairs, queries
-  /// and weights rounded to bf16. Words: dot products of 16-bit integer pairs; queries and weights have one scale for
-  /// each head (weights: and page) and 15 bits.
-  enum class Math { Float, Bf16, Words };
+  using Math = AttentionMath;
   enum Slot {
     kArgs,
     kBatch,
@@ -37,7 +42,10 @@ private:
     kRow,        // first of the run
     kRowEnd,     // of the unit
     kKvHead,     //
-    kOnlyChunk,  // of a unit that is a chunk
+    kHeadEnd,    // kv heads [kKvHead, kHeadEnd) of the chunk are the thread's
+    kCursor,     // pages of all kv heads before the chunk; the thread's are [kShareBegin, kShareEnd)
+    kShareBegin, //
+    kShareEnd,   //
     kHeadPart,   // page 0's part of the layer and kv head
     kPosition,   // of the run's first row
     kSequence,   //
@@ -69,20 +77,33 @@ private:
   // AttentionEmitter.cpp: units, runs, chunks, pages
   void unit();
   void decodeUnit();
+  void findHead();
+  void firstOfRun();
   void findRun();
   void run();
   void chunksOfRun();
   void append();
+  void allParts();
   void part();
-  void chunk();
+  void pagesOfChunk();
   void pages();
   void page();
+  void convertPage();
+  void convertRows(int64_t count, int64_t width);
+  void nextOfHeads();
+  void fetchAhead(int bytes);
   void seenRows(const Xbyak::Reg64 &begin, int64_t positions);
   /// reg *= heads of the part; reg := heads of the part.
   void timesHeads(const Xbyak::Reg64 &reg);
   void loadHeads(const Xbyak::Reg64 &reg);
   /// r12 runs over rows [kSeen, kSeenEnd).
   void seenRowsLoop(llvm::function_ref<void()> body);
+
+  // Share.cpp: a thread's part of the chunks of few rows
+  void shareOfChunks(const Xbyak::Label &done);
+  void divideShares();
+  void headsOfShare(Xbyak::Label &none, const Xbyak::Label &done);
+  void chunkUnit();
 
   // Queries.cpp
   void queries();
@@ -126,7 +147,8 @@ private:
 
   // Weights.cpp: weights in place of scores; maxima and sums
   void softmaxConstants();
-  void softmaxPair(bool masked);
+  void maximumOfPair(bool masked);
+  void weightsOfPair(bool masked);
   void loadScores(int i, bool masked);
   void capScores(int i);
   void raiseMaximum();
@@ -163,7 +185,7 @@ private:
   Lanes v;
   const AttentionDesc &d;
   const AttentionIsa isa;
-  const KvLayout layout;
+  const KvLayout stored, layout; // of the cache, and as the products read it
   const Math math;
   const int group;         // query heads per kv head
   const int headsTogether; // at most so many of them at a time
@@ -173,15 +195,21 @@ private:
   Row out;
   KvWriter writer;
   Rotation rotation;
+  bool chunked = false; // what is emitted: a chunk of one row, kv heads in place of rows
   Xbyak::Label keyCode, fullCode, tailCode;
 
+  bool converts() const { return stored.type != layout.type; }
+  /// Kv heads of a chunk that are done page by page, in the order of memory.
+  int headsOfUnit() const { return parts > 1 ? 1 : int(std::min<int64_t>(d.kvHeads, maxPairs() / group)); }
   int64_t maxPairs() const { return int64_t(runRows) * headsTogether; }
   int64_t tileUnits() const { return kPagePositions / layout.together(); }
   /// How far ahead of its reads a panel fetches: blocks of 64 channels of values, 8 KB or more of them. Keys run into
-  /// the values behind them, the last blocks of values into the next page's keys.
+  /// the values behind them, the last blocks of values into the next part's keys. Of parts that are hardly longer the
+  /// next one as a whole.
   int blockBytes() const { return int(kPagePositions * 64 * layout.elementBytes()); }
   int valueBlocks() const { return int((d.headDim + 63) / 64); }
   int aheadBlocks() const { return std::min(valueBlocks(), std::max(1, 8192 / blockBytes())); }
+  bool fetchesWholeParts() const { return stored.bytes() <= 12 << 10; }
   int tail() const { return int(d.headDim % 64); }
   // The state of a pair: scores or weights of the page; the chunk's softmax sum as a vector and its maximum; factors of
   // integer queries and weights; maximum and sum of the chunks before.
@@ -195,6 +223,7 @@ private:
   int64_t mergedOffset() const { return sumOffset() + maxPairs() * sumStride(); }
   int64_t scratchOffset() const { return mergedOffset() + maxPairs() * sumStride(); }
   int64_t cleanOffset() const { return scratchOffset() + writer.scratchBytes(); }
+  int64_t convertedOffset() const { return cleanOffset() + roundUp(d.headDim * 4, kAlign); }
 };
 
 } // namespace llmc

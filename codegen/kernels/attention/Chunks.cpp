@@ -49,10 +49,15 @@ void AttentionEmitter::startChunk() {
 
 /// The chunk of each row that sees some of it, to the merged sums or to memory.
 void AttentionEmitter::endChunk() {
-  Label next, merge, stored;
-  a.mov(a.rax, slot(kChunk));
-  a.imul(a.rax, a.rax, LLMC_CHUNK_POSITIONS);
-  seenRows(a.rax, LLMC_CHUNK_POSITIONS);
+  Label next;
+  if (chunked) {
+    a.mov(slot(kSeen), 0);
+    a.mov(slot(kSeenEnd), a.r14);
+  } else {
+    a.mov(a.rax, slot(kChunk));
+    a.imul(a.rax, a.rax, LLMC_CHUNK_POSITIONS);
+    seenRows(a.rax, LLMC_CHUNK_POSITIONS);
+  }
   softmaxConstants();
   a.mov(a.rax, slot(kSeen));
   a.mov(a.r12, slot(kSeenEnd));
@@ -64,24 +69,22 @@ void AttentionEmitter::endChunk() {
   a.imul(a.rax, a.rax, int(sumStride()));
   a.lea(a.rsi, a.ptr[a.rsp + a.rax + int(sumOffset())]);
   a.lea(a.rdi, a.ptr[a.rsp + a.rax + int(mergedOffset())]);
-  partials(a.r8, a.r9, slot(kChunk));
+  if (chunked) partials(a.r8, a.r9, slot(kChunk));
   a.L(next);
   v.load(0, a.rbx + kSum, v.count);
   v.sum(0, 1);
   a.vmovss(Xmm(1), a.ptr[a.rbx + kMaximum]);
-  a.cmp(slot(kPhase), LLMC_ATTENTION_CHUNKS);
-  a.jne(merge, a.T_NEAR);
-  sweep([&](int at, int n) {
-    v.load(2, a.rsi + at, n);
-    v.store(a.r8 + at, 2, n);
-  });
-  a.vmovss(a.ptr[a.r8 + int(d.headDim * 4)], Xmm(1));
-  a.vmovss(a.ptr[a.r8 + int(d.headDim * 4 + 4)], Xmm(0));
-  a.add(a.r8, a.r9);
-  a.jmp(stored, a.T_NEAR);
-  a.L(merge);
-  mergePair();
-  a.L(stored);
+  if (chunked) {
+    sweep([&](int at, int n) {
+      v.load(2, a.rsi + at, n);
+      v.store(a.r8 + at, 2, n);
+    });
+    a.vmovss(a.ptr[a.r8 + int(d.headDim * 4)], Xmm(1));
+    a.vmovss(a.ptr[a.r8 + int(d.headDim * 4 + 4)], Xmm(0));
+    a.add(a.r8, a.r9);
+  } else {
+    mergePair();
+  }
   a.add(a.rbx, kEntry);
   a.add(a.rsi, int(sumStride()));
   a.add(a.rdi, int(sumStride()));

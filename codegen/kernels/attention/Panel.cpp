@@ -18,11 +18,10 @@ int AttentionEmitter::linesTogether(int pairs) const {
 }
 
 /// rdi = queries and rsi = scores of the first of rcx pairs, rdx = the kv head's part of the page, r9 = positions that
-/// are wanted. Keeps rdx, r9, r12, rbx.
+/// are wanted, r13 = from there to what is fetched meanwhile. Keeps rdx, r9, r12, r13, rbx.
 void AttentionEmitter::keyPanels() {
   const int lines = 64 / v.count;
   a.L(keyCode);
-  a.mov(a.r13d, uint32_t(aheadBlocks() * blockBytes()));
   startPanels();
   auto block = [&](int pairs) {
     Label done;
@@ -164,7 +163,7 @@ void AttentionEmitter::startSums(const Panel &p) {
 void AttentionEmitter::panelUnit(const Panel &p, int unit) {
   const int aOffset = unit * aUnitBytes(), free = p.pairs * p.lines;
   const int64_t bOffset = unit * p.rowBytes;
-  if (p.firstLine == 0)
+  if (p.firstLine == 0 && !converts())
     for (int64_t i = 0; i < p.rowBytes; i += kAlign) a.prefetcht0(a.ptr[a.r10 + a.r13 + int(bOffset + i)]);
   const int steps = math == Math::Words || (math == Math::Float && layout.type == KvType::BF16) ? 2 : 1;
   for (int step = 0; step < steps; ++step) {

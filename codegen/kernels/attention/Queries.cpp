@@ -40,8 +40,12 @@ void AttentionEmitter::queries() {
   a.add(a.rbx, kEntry);
   a.dec(a.r13);
   a.jnz(head, a.T_NEAR);
-  a.add(a.rsi, int(d.qkvStride));
-  if (rotation.channels()) a.add(a.rdx, int(d.ropeStride));
+  if (chunked) {
+    a.mov(a.rsi, a.r8);
+  } else {
+    a.add(a.rsi, int(d.qkvStride));
+    if (rotation.channels()) a.add(a.rdx, int(d.ropeStride));
+  }
   a.dec(a.r12);
   a.jnz(row, a.T_NEAR);
 }

@@ -8,7 +8,8 @@ namespace llmc {
 using namespace Xbyak;
 
 /// Rows r12 that see the page, pairs of each: rbx = state, rdi = sums, rsi = slope (alibi), r11 = pairs left of the
-/// row; [r8, r9) = positions of the page that the row sees.
+/// row; [r8, r9) = positions of the page that the row sees. All maxima of a row first, then all weights: short chains,
+/// several of which fit into the CPU's schedulers at once.
 void AttentionEmitter::softmax() {
   softmaxConstants();
   seenRowsLoop([&] {
@@ -23,14 +24,22 @@ void AttentionEmitter::softmax() {
     loadHeads(a.r11);
     if (d.alibi) rowDistances();
     auto pairs = [&](bool isMasked) {
-      Label pair;
-      a.L(pair);
-      softmaxPair(isMasked);
+      Label maximum, weights;
+      a.mov(a.r10, a.rbx);
+      a.L(maximum);
+      maximumOfPair(isMasked);
       a.add(a.rbx, kEntry);
       a.add(a.rdi, int(sumStride()));
       if (d.alibi) a.add(a.rsi, 4);
       a.dec(a.r11);
-      a.jnz(pair, a.T_NEAR);
+      a.jnz(maximum, a.T_NEAR);
+      a.mov(a.rbx, a.r10);
+      loadHeads(a.r11);
+      a.L(weights);
+      weightsOfPair(isMasked);
+      a.add(a.rbx, kEntry);
+      a.dec(a.r11);
+      a.jnz(weights, a.T_NEAR);
     };
     a.cmp(a.r9, LLMC_PAGE_POSITIONS);
     a.jl(masked, a.T_NEAR);
@@ -50,7 +59,7 @@ void AttentionEmitter::softmax() {
 /// [r8, r9) := positions of the page that row r12 sees. Clobbers rax.
 void AttentionEmitter::rowBounds() {
   a.mov(a.r9, slot(kOffset));
-  a.lea(a.r9, a.ptr[a.r9 + a.r12 + 1]);
+  chunked ? a.inc(a.r9) : a.lea(a.r9, a.ptr[a.r9 + a.r12 + 1]);
   a.xor_(a.r8d, a.r8d);
   if (d.window) {
     a.mov(a.rax, a.r9);
@@ -104,12 +113,14 @@ void AttentionEmitter::rowDistances() {
     float slope = float(alibiSlope(d.heads, h) * std::numbers::log2e);
     memcpy(&slopes[size_t(4 * h)], &slope, 4);
   }
-  a.imul(a.rax, slot(kKvHead), group);
+  a.mov(a.rax, slot(kKvHead));
+  if (chunked) a.add(a.rax, a.r12);
+  a.imul(a.rax, a.rax, group);
   if (parts > 1) a.add(a.rax, slot(kFirstHead));
   a.lea(a.rsi, a.ptr[a.rip + a.constantBytes(slopes)]);
   a.lea(a.rsi, a.ptr[a.rsi + a.rax * 4]);
   a.mov(a.rax, slot(kOffset));
-  a.add(a.rax, a.r12);
+  if (!chunked) a.add(a.rax, a.r12);
   a.neg(a.rax);
   const int first = distanceRegister();
   v.zero(first);

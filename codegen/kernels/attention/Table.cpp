@@ -1,6 +1,7 @@
 #include "codegen/kernels/attention/Emitters.h"
 #include "codegen/portable/Portable.h"
 #include "llmc_kernel.h"
+#include <algorithm>
 
 namespace llmc {
 namespace {
@@ -28,9 +29,18 @@ template <KvType... types> Refusal refuseAttend(const AttentionDesc &d, const Ta
   return refuseAttention(d, target);
 }
 
+/// bf16 products are for steps that may round to it.
+template <KvType type> Refusal refusePairs(const AttentionDesc &d, const Target &target) {
+  if (Refusal reason = refuseAttend<type>(d, target)) return reason;
+  if (!d.bf16) return "products: found f32 (the compute mode does not round as far), expected bf16";
+  if (type == KvType::F16) return outside("headDim", d.headDim, 8, 256); // a page's part is on the stack
+  return std::nullopt;
+}
+
 // ---- costs
 
 // Relative cost of the ISAs: wider is taken where there is a choice.
+constexpr int64_t kRunRows = 8; // that share a page, at least, where there are enough
 constexpr double kFactor512 = 1.0, kFactor256 = 1.1;
 
 /// One row: k and v are read, the cache written.
@@ -49,6 +59,11 @@ double attendCost(const AttentionDesc &d, const Target &target, double factor, d
 double cost256(const AttentionDesc &d, const Target &t) { return attendCost(d, t, kFactor256, 1); }
 double cost512(const AttentionDesc &d, const Target &t) { return attendCost(d, t, kFactor512, 1); }
 double costPairs(const AttentionDesc &d, const Target &t) { return attendCost(d, t, kFactor512, 2); }
+/// A page is converted once for the rows of a run: 7 operations for 32 elements, in vectors of 16 as multiply-adds are.
+double costConverted(const AttentionDesc &d, const Target &t) {
+  double vectors = 7.0 / 32 * double(2 * d.kvHeads * kPagePositions * d.headDim);
+  return costPairs(d, t) + vectors * 16 / t.fmaPerSecond / double(std::min<int64_t>(d.minRows, kRunRows));
+}
 
 // ---- emission
 
@@ -101,7 +116,9 @@ template <> llvm::ArrayRef<Kernel<KvAppendDesc>> kernelTable<KvAppendDesc>() {
 template <> llvm::ArrayRef<Kernel<AttentionDesc>> kernelTable<AttentionDesc>() {
   using enum KvType;
   static const Kernel<AttentionDesc> table[] = {
-      {"attention_bf16_avx512bf16", Arch::X86_64, false, kBf16, refuseAttend<BF16>, costPairs,
+      {"attention_bf16_avx512bf16", Arch::X86_64, false, kBf16, refusePairs<BF16>, costPairs,
+       emitAttend<true, true, false>},
+      {"attention_f16_avx512bf16", Arch::X86_64, false, kBf16, refusePairs<F16>, costConverted,
        emitAttend<true, true, false>},
       {"attention_int8_avx512vnni", Arch::X86_64, false, kAvx512Vnni, refuseAttend<I8>, costPairs,
        emitAttend<true, false, true>},

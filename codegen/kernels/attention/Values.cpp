@@ -154,8 +154,8 @@ void AttentionEmitter::addUnits() {
   a.sub(a.r9, a.r8);
   for (int64_t first = 0; first < d.headDim; first += 64) {
     const int64_t width = std::min<int64_t>(64, d.headDim - first);
-    if (const int beyond = int(first / 64) + aheadBlocks() - valueBlocks(); beyond < 0) {
-      a.mov(a.r13d, uint32_t(aheadBlocks() * blockBytes()));
+    if (const int beyond = int(first / 64) + aheadBlocks() - valueBlocks(); fetchesWholeParts() || beyond < 0) {
+      fetchAhead(aheadBlocks() * blockBytes());
     } else {
       a.mov(a.r13, slot(kNextPart));
       a.sub(a.r13, a.r15);

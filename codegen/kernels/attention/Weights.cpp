@@ -6,7 +6,7 @@ namespace llmc {
 using namespace Xbyak;
 
 namespace {
-/// 2^x on -1/2..1/2 with relative error 1e-7: sum of c[i] x^i; minimax by reweighted least squares, c[0] fixed.
+/// 2^x on -1/2..1/2 (AVX2) with relative error 1e-7: sum of c[i] x^i; minimax by reweighted least squares, c[0] fixed.
 constexpr float kExp2[] = {1.0f,
                            0.6931470036506653f,
                            0.24022242426872253f,
@@ -14,6 +14,19 @@ constexpr float kExp2[] = {1.0f,
                            0.009671512991189957f,
                            0.001326472731307149f};
 constexpr int kDegree = 5;
+/// The same on 0..1 (AVX-512): relative errors 2^-22, 2^-18 and 2^-13, each below what the products lose that take the
+/// weights: f32, words of 15 bits, bf16.
+struct Polynomial {
+  int degree;
+  float c[kDegree + 1];
+};
+constexpr Polynomial kFloatExp2 = {5,
+                                   {1.0f, 0.6931512951850891f, 0.24016444385051727f, 0.05579991266131401f,
+                                    0.009017030708491802f, 0.0018671300495043397f}},
+                     kWordsExp2 = {4,
+                                   {1.0f, 0.6930448412895203f, 0.241280198097229f, 0.052242472767829895f,
+                                    0.013426684774458408f}},
+                     kBf16Exp2 = {3, {1.0f, 0.6951167583465576f, 0.22764499485492706f, 0.07706703990697861f}};
 /// exp2 of this rounds to 0 in f32; and a bound above which a cap's tanh is 1.
 constexpr float kLowest = -150, kHighest = 126;
 
@@ -30,30 +43,51 @@ static const Registers &registersOf(const Lanes &v) { return v.avx512 ? kRegiste
 
 int AttentionEmitter::distanceRegister() const { return registersOf(v).distances; }
 
+static const Polynomial &polynomialOf(AttentionMath math) {
+  return math == AttentionMath::Float ? kFloatExp2 : math == AttentionMath::Words ? kWordsExp2 : kBf16Exp2;
+}
+
 /// What stays in registers for pairs, and for `exp2`.
 void AttentionEmitter::softmaxConstants() {
   const Registers &r = registersOf(v);
   a.vbroadcastss(v.reg(r.minusInfinity), a.ptr[a.rip + a.constant32(kMinusInfinity)]);
   if (!v.avx512) return;
-  for (int i = 0; i <= kDegree; ++i) v.broadcast(r.coefficients + i, kExp2[i]);
+  const Polynomial &exp2 = polynomialOf(math);
+  for (int i = 0; i <= exp2.degree; ++i) v.broadcast(r.coefficients + i, exp2.c[i]);
 }
 
-void AttentionEmitter::softmaxPair(bool masked) {
+/// The chunk's maximum with the page's scores, which are stored again if they are not yet as the softmax takes them.
+void AttentionEmitter::maximumOfPair(bool masked) {
   const Registers &r = registersOf(v);
   const int vectors = LLMC_PAGE_POSITIONS / v.count;
   if (d.alibi) a.vbroadcastss(v.reg(r.slope), a.ptr[a.rsi]);
-  for (int i = 0; i < vectors; ++i) loadScores(i, masked);
-  a.vmaxps(v.reg(r.max), v.reg(0), v.reg(1));
-  for (int i = 2; i < vectors; ++i) a.vmaxps(v.reg(r.max), v.reg(r.max), v.reg(i));
+  for (int i = 0; i < vectors; ++i) {
+    loadScores(i, masked);
+    if (i) a.vmaxps(v.reg(r.max), v.reg(i == 1 ? 0 : r.max), v.reg(i));
+  }
   v.max(r.max, r.n);
   raiseMaximum();
+}
+
+void AttentionEmitter::weightsOfPair(bool masked) {
+  const Registers &r = registersOf(v);
+  const int vectors = LLMC_PAGE_POSITIONS / v.count;
+  a.vbroadcastss(v.reg(r.max), a.ptr[a.rbx + kMaximum]);
   for (int i = 0; i < vectors; ++i) {
+    v.load(i, a.rbx + kScores + 4 * i * v.count, v.count);
     a.vsubps(v.reg(i), v.reg(i), v.reg(r.max));
+    if (masked && !v.avx512) { // whatever is there
+      visibleLanes(i, r.n, r.p);
+      a.vblendvps(Ymm(i), Ymm(r.minusInfinity), Ymm(i), Ymm(r.n));
+    }
     exp2(i, r.n, r.p);
-    if (masked && v.avx512) a.vmovaps(v.reg(i) | Opmask(1 + i) | a.T_z, v.reg(i)); // not left to exp2 of -infinity
+    if (masked && v.avx512) a.vmovaps(v.reg(i) | Opmask(1 + i) | a.T_z, v.reg(i));
   }
   v.load(r.max, a.rbx + kSum, v.count);
-  for (int i = 0; i < vectors; ++i) a.vaddps(v.reg(r.max), v.reg(r.max), v.reg(i));
+  for (int i = 0; i < vectors; i += 2) {
+    a.vaddps(v.reg(r.n), v.reg(i), v.reg(i + 1));
+    a.vaddps(v.reg(r.max), v.reg(r.max), v.reg(r.n));
+  }
   v.store(a.rbx + kSum, r.max, v.count);
   storeWeights(masked);
 }
@@ -61,9 +95,11 @@ void AttentionEmitter::softmaxPair(bool masked) {
 /// Vector i := scores as the softmax takes them; -infinity for keys that are not seen, whatever is there.
 void AttentionEmitter::loadScores(int i, bool masked) {
   const Registers &r = registersOf(v);
-  v.load(i, a.rbx + kScores + 4 * i * v.count, v.count);
+  const RegExp scores = a.rbx + kScores + 4 * i * v.count;
+  v.load(i, scores, v.count);
   if (d.softcap > 0) capScores(i);
   if (d.alibi) addDistance(i, r.slope, r.n);
+  if (d.softcap > 0 || d.alibi) v.store(scores, i, v.count);
   if (!masked) return;
   if (v.avx512) return a.vblendmps(v.reg(i) | Opmask(1 + i), v.reg(r.minusInfinity), v.reg(i));
   visibleLanes(i, r.n, r.p);
@@ -82,14 +118,13 @@ void AttentionEmitter::capScores(int i) {
   a.vsubps(v.reg(i), v.reg(i), v.reg(r.n));
 }
 
-/// r.max, lane 0 = the page's maximum; all lanes := the maximum of the chunk. If that has grown, what was summed up is
-/// scaled. rdi = the pair's sums.
+/// r.max, lane 0 = the page's maximum. If that is above the chunk's, what was summed up is scaled. rdi = the pair's
+/// sums.
 void AttentionEmitter::raiseMaximum() {
   const Registers &r = registersOf(v);
   const Xmm max(r.max), old(r.old);
   Label keep;
   a.vmovss(old, a.ptr[a.rbx + kMaximum]);
-  a.vmaxss(max, max, old);
   a.vucomiss(max, old);
   a.jbe(keep, a.T_NEAR);
   a.vmovss(a.ptr[a.rbx + kMaximum], max);
@@ -106,21 +141,21 @@ void AttentionEmitter::raiseMaximum() {
     v.store(a.rdi + int(4 * i), r.n, n);
   }
   a.L(keep);
-  a.vbroadcastss(v.reg(r.max), max);
 }
 
-/// x := 2^x, relative error 2^-22; 0 from -150 down (-infinity: AVX2 only, AVX-512 in lanes that are masked or
-/// bounded). Without `anySign` x is not above 0; with it AVX2 stops at 2^126. NaN stays. Needs softmaxConstants.
+/// x := 2^x, relative error 2^-22 (that of the polynomial); 0 from -150 down (-infinity: AVX2 only, AVX-512 in lanes
+/// that are masked or bounded). Without `anySign` x is not above 0; with it AVX2 stops at 2^126. NaN stays. Needs
+/// softmaxConstants.
 void AttentionEmitter::exp2(int i, int nearest, int polynomial, bool anySign) {
   const Xmm x = v.reg(i), n = v.reg(nearest), p = v.reg(polynomial);
-  constexpr uint8_t kNearest = 8; // to nearest even, no exception
+  constexpr uint8_t kNearest = 8, kFloor = 9; // no exception
   if (v.avx512) {
     const int c = registersOf(v).coefficients;
-    a.vrndscaleps(n, x, kNearest);
-    a.vsubps(x, x, n);
-    a.vmovaps(p, v.reg(c + kDegree));
-    for (int k = kDegree; k-- > 0;) a.vfmadd213ps(p, x, v.reg(c + k));
-    return a.vscalefps(x, p, n);
+    const int degree = polynomialOf(math).degree;
+    a.vreduceps(n, x, kFloor);
+    a.vmovaps(p, v.reg(c + degree));
+    for (int k = degree; k-- > 0;) a.vfmadd213ps(p, n, v.reg(c + k));
+    return a.vscalefps(x, p, x); // by the floor of x
   }
   v.broadcast(polynomial, kLowest);
   a.vmaxps(x, p, x); // the second source if one is NaN

@@ -1,8 +1,8 @@
 // I4 and I8 weights by rows of 16-bit floats. BF16 rows, or pairs of them, with vdpbf16ps (AVX512-BF16): codes become
 // bf16 exactly, sums are f32. F16 rows with vfmadd231ph (AVX512-FP16): codes become fractions of 8 (I8: 128), and the
 // two k of a pair are summed in lanes of 16 bits over 32 k, then widened.
-// Row blocks of 6: 24 accumulators of 16 columns.
-// Loops: panel > row block > group > chunk of k > step > k pair > (I8: half panel) > row > line.
+// Row blocks of up to 6 by 4 lines, or (I8 by BF16, where unpacking is dear) of up to 12 by 2 lines: 24 accumulators.
+// Loops: panel > row block > group > chunk of k > (12 rows: 2 lines) > step > k pair > (I8: 2 lines) > row > line.
 // I4: word i of a line shifted by 4j holds in its low bits the codes of one k of pair j: vpermw looks up 16 numbers
 // (32 entries: bit 4, of the next code, does not matter). I8: see unpackI8.
 #include "codegen/kernels/attention/Half.h"
@@ -17,7 +17,7 @@ using namespace Xbyak;
 namespace {
 const Gpr g;
 constexpr Isa kIsa{true};
-constexpr int kLines = 4, kRowBlock = 6;
+constexpr int kLines = 4, kRowBlock = 6, kTallRowBlock = 12;
 /// k whose products are summed before they are scaled: in f32; in 16 bits, where 16 products of a lane lose 2^-8 of
 /// their magnitudes at most.
 constexpr int64_t kLargestChunk = 256, kHalfChunk = 32;
@@ -27,12 +27,12 @@ class Emitter {
 public:
   Emitter(Assembler &a, const MatmulDesc &desc, const Target &target)
       : a(a), desc(desc), f(desc.w), i4(f.kind == WeightKind::I4), half(desc.x.kind == RowFormat::Kind::F16),
-        parts(desc.x.kind == RowFormat::Kind::BF16Pair ? 2 : 1), kPerStep(i4 ? 8 : 4),
-        distance(prefetchDistance(desc, target)) {}
+        parts(desc.x.kind == RowFormat::Kind::BF16Pair ? 2 : 1), kPerStep(i4 ? 8 : 4), distance(target.prefetchBytes),
+        mostRows(i4 || half || parts == 2 ? kRowBlock : kTallRowBlock) {}
 
   void emit() {
-    int stack = (kRowBlock + 1) * kPanel * 4 + 64; // sums, zeros, sums of x
-    emitPanels(a, desc, kRowBlock, stack, [&](int count) { rowBlock(count); }, kIsa);
+    int stack = (mostRows + 1) * kPanel * 4 + 64; // sums, zeros, sums of x
+    emitPanels(a, desc, mostRows, stack, [&](int count) { rowBlock(count); }, kIsa);
   }
 
 private:
@@ -40,6 +40,7 @@ private:
   void groups();
   void group(int64_t k);
   void chunk(int64_t k);
+  void part(int64_t steps);
   void zeroPoints();
   void sumsOfX(int64_t k);
   void step(int64_t index);
@@ -51,7 +52,7 @@ private:
   void multiply(int firstLine, int lines, int firstWeight, int64_t x);
   void scale();
 
-  Zmm accumulator(int row, int line) const { return Zmm(row * kLines + line); }
+  Zmm accumulator(int row, int line) const { return Zmm(row * width + line - first); }
   Zmm sum(int row, int line) const { return Zmm((3 + row) * kLines + line); }
   Zmm weight(int i) const { return Zmm(24 + i); }
   RegExp lineOf(int64_t step, int line) const { return g.w + (step * kLines + line) * 64; }
@@ -59,8 +60,8 @@ private:
     return g.xk + (row * desc.xStride + part * paddedK16(desc.k) * 2 + offset);
   }
   Address sumAt(int row, int line) const { return a.ptr[a.rsp + (row * kLines + line) * 64]; }
-  Address zeroAt(int line) const { return a.ptr[a.rsp + (kRowBlock * kLines + line) * 64]; }
-  RegExp sumOfXAt(int row) const { return a.rsp + ((kRowBlock + 1) * kLines * 64 + row * 4); }
+  Address zeroAt(int line) const { return a.ptr[a.rsp + (mostRows * kLines + line) * 64]; }
+  RegExp sumOfXAt(int row) const { return a.rsp + ((mostRows + 1) * kLines * 64 + row * 4); }
   Address constant(uint32_t bits) { return a.ptr_b[a.rip + a.constant32(bits)]; }
   Address constant(float value) { return constant(std::bit_cast<uint32_t>(value)); }
   bool needsSumsOfX() const { return f.offset != Offset::None; }
@@ -78,8 +79,9 @@ private:
   const bool i4, half; // half: F16 rows
   const int parts;     // bf16 rows in a row of x
   const int64_t kPerStep, distance;
+  const int mostRows; // of a row block
   // Registers: accumulators, float sums where they fit (else on the stack), 4 weights, 2 broadcasts, 2 others.
-  int rows = 0;
+  int rows = 0, width = kLines, first = 0; // lines of a part, and its first one
   bool sumsInRegisters = false;
   const Zmm broadcasts[2] = {Zmm(28), Zmm(29)}, lowByte = broadcasts[0], base = broadcasts[1], table{30}, temp{30},
             baseAndCentre{31};
@@ -99,6 +101,7 @@ std::array<uint8_t, 64> Emitter::tableOfCodes() const {
 void Emitter::rowBlock(int count) {
   rows = count;
   sumsInRegisters = rows <= 3;
+  width = rows <= kRowBlock ? kLines : kLines / 2;
   if (!i4 && !half) broadcast(a, baseAndCentre, std::bit_cast<uint32_t>(kBase + float(centre())));
   if (i4) a.vmovups(table, a.ptr[a.rip + a.constantBytes(tableOfCodes())]);
   for (int r = 0; r < rows; ++r)
@@ -142,10 +145,14 @@ void Emitter::group(int64_t k) {
 void Emitter::chunk(int64_t k) {
   if (f.offset == Offset::ZeroPoint) zeroPoints();
   if (needsSumsOfX()) sumsOfX(k);
+  for (first = 0; first < kLines; first += width) part((k + kPerStep - 1) / kPerStep);
+}
+
+/// The products of a chunk with `width` lines.
+void Emitter::part(int64_t steps) {
   for (int r = 0; r < rows; ++r)
-    for (int l = 0; l < kLines; ++l) clear(a, accumulator(r, l));
-  int64_t steps = (k + kPerStep - 1) / kPerStep;
-  int unroll = unrollOf(steps, (rows == 1 ? 4 : rows <= 3 ? 2 : 1) * (i4 ? 1 : 2) / parts);
+    for (int l = first; l < first + width; ++l) clear(a, accumulator(r, l));
+  int unroll = unrollOf(steps, rows > 3 ? 1 : (rows == 1 ? 4 : 2) * (i4 ? 1 : 2) / parts);
   repeat(a, g.inner, steps / unroll, [&] {
     for (int i = 0; i < unroll; ++i) step(i);
     if (unroll == steps) return;
@@ -176,33 +183,36 @@ void Emitter::sumsOfX(int64_t k) {
   int64_t lanes = half || f.group == 16 ? 16 : 32; // k at a time
   bool ymm = lanes == 16 && !half;
   auto ones = [&] { return constant(0x3f803f80u); };
+  constexpr int kAtOnce = 6; // of sumLanes
   for (int r = 0; r < rows; ++r) {
-    Xmm sum = ymm ? static_cast<Xmm>(Ymm(r)) : static_cast<Xmm>(Zmm(r));
+    int to = r % kAtOnce;
+    Xmm sum = ymm ? static_cast<Xmm>(Ymm(to)) : static_cast<Xmm>(Zmm(to));
     Xmm x = ymm ? static_cast<Xmm>(Ymm(6)) : static_cast<Xmm>(Zmm(6));
-    clear(a, Ymm(r));
+    clear(a, Ymm(to));
     for (int64_t at = 0; at < k; at += lanes)
       for (int part = 0; part < parts; ++part) {
         Address from = a.ptr[xOf(r, part, at * 2)];
         half ? a.vcvtph2ps(x, from) : a.vmovups(x, from);
         half ? a.vaddps(sum, sum, x) : a.vdpbf16ps(sum, x, ones());
       }
-    if (ymm) continue;
-    a.vextractf64x4(Ymm(6), Zmm(r), 1);
-    a.vaddps(Ymm(r), Ymm(r), Ymm(6));
+    if (!ymm) {
+      a.vextractf64x4(Ymm(6), Zmm(to), 1);
+      a.vaddps(Ymm(to), Ymm(to), Ymm(6));
+    }
+    if (to == kAtOnce - 1 || r == rows - 1) sumLanes(a, to + 1, sumOfXAt(r - to));
   }
-  sumLanes(a, rows, sumOfXAt(0));
 }
 
 void Emitter::step(int64_t index) {
-  for (int l = 0; l < kLines; ++l) prefetch(a, distance, lineOf(index, l));
+  for (int l = first; l < first + width; ++l) prefetch(a, distance, lineOf(index, l));
   if (i4) {
     for (int pair = 0; pair < 4; ++pair) {
       unpackI4(index, pair);
-      multiply(0, kLines, 0, index * 16 + pair * 4);
+      multiply(first, width, 0, index * 16 + pair * 4);
     }
     return;
   }
-  for (int side = 0; side < 2; ++side) {
+  for (int side = first / 2; side < (first + width) / 2; ++side) {
     broadcast(a, lowByte, half ? 0x00ff00ff : 0xff); // the broadcast registers are free here
     if (!half) broadcast(a, base, std::bit_cast<uint32_t>(kBase));
     for (int l = 0; l < 2; ++l)
@@ -212,10 +222,10 @@ void Emitter::step(int64_t index) {
   }
 }
 
-/// Weights := the numbers of the codes of a pair of k, all lines.
+/// Weights := the numbers of the codes of a pair of k, the lines of the part.
 void Emitter::unpackI4(int64_t index, int pair) {
-  for (int l = 0; l < kLines; ++l) {
-    Address line = a.ptr[lineOf(index, l)];
+  for (int l = 0; l < width; ++l) {
+    Address line = a.ptr[lineOf(index, first + l)];
     if (pair == 0)
       a.vmovups(weight(l), line);
     else
@@ -288,7 +298,7 @@ void Emitter::widen(const Zmm &sums) {
 /// sum = fma(accumulator - zero * sum of x, scale, sum), then sum = fma(minimum, sum of x, sum).
 void Emitter::scale() {
   Zmm factor = weight(0), minimum = weight(1), zero = weight(1);
-  for (int l = 0; l < kLines; ++l) {
+  for (int l = first; l < first + width; ++l) {
     loadScales(a, kIsa, f.scale, factor, g.scales, 0, l);
     if (unit() != 1) a.vmulps(factor, factor, constant(unit()));
     if (f.hasMinimum()) loadMinima(a, kIsa, f, minimum, g.scales, 0, l);

@@ -1,6 +1,5 @@
 #include "codegen/kernels/matmul/Loops.h"
 #include "codegen/kernels/matmul/Epilogue.h"
-#include "codegen/kernels/matmul/Rows.h"
 #include "llmc_kernel.h"
 #include <algorithm>
 
@@ -136,10 +135,7 @@ void storeSum(Assembler &a, const MatmulDesc &desc, Isa isa, const Xmm &sum, int
 }
 
 int64_t prefetchDistance(const MatmulDesc &desc, const Target &target) {
-  // Q8 rows: measured, README.md. F32 weights: little work a line, no gain.
-  int64_t most = mostRows(desc.x.isQ8() ? Rows::Medium : Rows::Small);
-  bool streamed = desc.maxRows <= most && desc.w.kind != WeightKind::F32;
-  return streamed ? target.prefetchBytes : 0;
+  return desc.w.kind == WeightKind::F32 ? 0 : target.prefetchBytes; // F32: little work a line, no gain
 }
 
 void prefetch(Assembler &a, int64_t distance, const RegExp &from) {

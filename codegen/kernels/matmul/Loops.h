@@ -47,8 +47,7 @@ void emitPanels(Assembler &a, const MatmulDesc &desc, int rowBlock, int stackByt
 /// the sum to the tile.
 void storeSum(Assembler &a, const MatmulDesc &desc, Isa isa, const Xbyak::Xmm &sum, int row, int vector);
 
-/// How far ahead the weights are prefetched: the target's distance where they are read once, else 0 (a large batch
-/// finds them in L2).
+/// How far ahead the weights are prefetched: the target's distance; the first row block of a panel reads memory.
 int64_t prefetchDistance(const MatmulDesc &desc, const Target &target);
 /// Prefetches what comes `distance` bytes after `from`, if distance is not 0.
 void prefetch(Assembler &a, int64_t distance, const Xbyak::RegExp &from);

@@ -83,10 +83,10 @@ template <bool avx512, Rows rows> double cost(const MatmulDesc &d, const Target 
   return seconds * (avx512 ? 1.0 : 1.05) * (1 + 0.01 * double(rows));
 }
 
-/// The same for 16-bit rows. vdpbf16ps: the conversions of I8, and the two products of a pair, take as much again.
+/// The same for 16-bit rows. vdpbf16ps: the two products of a pair take twice as long.
 /// vfmadd231ph: twice as many lanes as f32, of whose time widening takes a third.
-template <WeightKind kind, RowFormat x, Rows rows> double cost16(const MatmulDesc &d, const Target &t) {
-  double rate = t.bf16PerSecond * (kind == I8 ? 0.7 : 0.85);
+template <RowFormat x, Rows rows> double cost16(const MatmulDesc &d, const Target &t) {
+  double rate = t.bf16PerSecond * 0.85;
   if (x.kind == RowFormat::Kind::BF16Pair) rate /= 2;
   if (x.kind == RowFormat::Kind::F16) rate = 2 * t.fmaPerSecond * 0.65;
   double multiply = double(d.minRows) * double(roundUp(d.n, kPanel)) * double(d.k) / rate;
@@ -105,7 +105,7 @@ template <WeightKind kind, RowFormat x, Rows rows> constexpr Kernel<MatmulDesc> 
   return {.name = name,
           .needs = kAvx512 | Features{feature},
           .refuse = refuse<kind, x, rows>,
-          .cost = cost16<kind, x, rows>,
+          .cost = cost16<x, rows>,
           .emit = emit};
 }
 

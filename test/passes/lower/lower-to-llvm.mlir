@@ -57,15 +57,23 @@ func.func @step(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 // CHECK-NEXT: llvm.call @llmc_step_barrier
 // CHECK:      llvm.call @kernel_attend
 // CHECK-NEXT: llvm.br ^[[DONE]]
-// A window within a chunk is never split.
+// A window within a chunk is never split. Here another kernel takes steps of many rows.
 // CHECK:      ^[[DONE]]:
 // CHECK:      llvm.call @kernel_append
-// CHECK:      llvm.call @kernel_windowed
+// CHECK:      llvm.cond_br %{{.*}}, ^[[LESS:bb[0-9]+]], ^[[MORE:bb[0-9]+]]
+// CHECK:      ^[[ATTENDED:bb[0-9]+]]:
 // CHECK-NEXT: llvm.return
+// CHECK:      ^[[LESS]]:
+// CHECK-NEXT: llvm.call @kernel_windowed
+// CHECK-NEXT: llvm.br ^[[ATTENDED]]
+// CHECK:      ^[[MORE]]:
+// CHECK-NEXT: llvm.call @kernel_many
+// CHECK-NEXT: llvm.br ^[[ATTENDED]]
 kernel.func @qkv family matmul row "matmul_wf32a32_m1_avx2" rows 1 to 9 block 1 #kernel.matmul<n = 48, k = 16, w = <kind = f32>, x_stride = 64, y_stride = 256>
 kernel.func @append family kv_append row "kv_append_avx2" rows 1 to 9 block 1 #kernel.attention<heads = 2, kv_heads = 2, head_dim = 8, kv = "f32", scale = 1.0, page_bytes = 8192, qkv_stride = 256, y_stride = 64>
 kernel.func @attend family attention row "attention_f32_avx2" rows 1 to 9 block 8 #kernel.attention<heads = 2, kv_heads = 2, head_dim = 8, kv = "f32", scale = 1.0, page_bytes = 8192, qkv_stride = 256, y_stride = 64>
 kernel.func @windowed family attention row "attention_f32_avx2" rows 1 to 9 block 8 #kernel.attention<heads = 2, kv_heads = 2, head_dim = 8, kv = "f32", scale = 1.0, page_bytes = 8192, qkv_stride = 256, y_stride = 64, window = 256>
+kernel.func @many family attention row "attention_f32_avx2" rows 10 to 99 block 8 #kernel.attention<heads = 2, kv_heads = 2, head_dim = 8, kv = "f32", scale = 1.0, page_bytes = 8192, qkv_stride = 256, y_stride = 64, window = 256>
 wq.packed @w : tensor<48x16x!wq.packed<<kind = f32>>> at 4096 size 4096
 func.func @step() -> tensor<?x16xf32> {
   %w = wq.get_packed @w : tensor<48x16x!wq.packed<<kind = f32>>>
@@ -73,7 +81,7 @@ func.func @step() -> tensor<?x16xf32> {
   %x = kernel.call [@qkv](%a, %w) ["x", "w"] over panels 1 row_bytes 256 offset 64 : (tensor<?x16xf32>, tensor<48x16x!wq.packed<<kind = f32>>>) -> tensor<?x48xf32>
   kernel.barrier few|tiles|rows
   %y = kernel.call [@attend](%x) ["qkv"] over blocks 2 append @append row_bytes 64 offset 320 : (tensor<?x48xf32>) -> tensor<?x16xf32>
-  %z = kernel.call [@windowed](%x) ["qkv"] over blocks 2 append @append row_bytes 64 offset 384 : (tensor<?x48xf32>) -> tensor<?x16xf32>
+  %z = kernel.call [@windowed, @many](%x) ["qkv"] over blocks 2 append @append row_bytes 64 offset 384 : (tensor<?x48xf32>) -> tensor<?x16xf32>
   return %z : tensor<?x16xf32>
 }
 

@@ -1,6 +1,7 @@
 // RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=icelake-server kv-type=f16" | FileCheck %s
 // RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=haswell kv-type=f32" | FileCheck %s --check-prefix=AVX2
 // RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=znver4 kv-type=int8" | FileCheck %s --check-prefix=INT8
+// RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=znver5 kv-type=f16" | FileCheck %s --check-prefix=ROUNDED
 // RUN: not llmc-opt %s --split-input-file "--llmc-select-kernels=target=znver4 kv-type=i3" 2>&1 | FileCheck %s --check-prefix=KV
 // RUN: llmc-opt %s --split-input-file "--llmc-select-kernels=target=aarch64" | FileCheck %s --check-prefix=PORTABLE
 // RUN: llmc-opt %s --split-input-file --llmc-select-kernels=target=icelake-server --remarks-filter=refusal --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=REFUSAL
@@ -12,7 +13,7 @@
 // has to; pages hold both layers. int8: a page is K, scales, V, scales for each of four heads.
 // KV: kv-type: found 'i3', expected f32, f16, bf16 or int8
 // INT8: kernel.kv_bits = 8 : i64, kernel.page_bytes = 10240
-// INT8: family attention row "attention_int8_avx512vnni"{{.*}} block 16 {{.*}}kv = "int8"
+// INT8: family attention row "attention_int8_avx512vnni"{{.*}} block 32 {{.*}}kv = "int8"
 // INT8: kernel.call [@attention_int8_avx512vnni_0]
 // TARGET: target: found 'z80', expected native or one of
 // REFUSAL: remark: {{.*}}matmul_{{.*}}rows
@@ -59,5 +60,24 @@ module {
     %b = wq.linear %e, %w : tensor<?x64xf32>, tensor<192x64x!wq.packed<<kind = f32>>> -> tensor<?x192xf32>
     %c = llm.attention_kv %b, %p sinks %s : tensor<2x!wq.packed<<kind = f32>>> {layer = 0 : i64, heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, window = 7 : i64, alibi, softcap = 30.0 : f32} : tensor<?x192xf32> -> tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
     return %c : tensor<?x64x!wq.rows<<kind = q8, block = 32>, <kind = q8, block = 32>>>
+  }
+}
+
+// -----
+
+// Where activations are rounded to 8 bits, steps of many rows take bf16 products of an f16 cache; else none do.
+// ROUNDED-NOT: bf16
+// ROUNDED: wq.compute = "int8"
+// ROUNDED: kernel.func @attention_f32_avx512_0 family attention row "attention_f32_avx512" rows 1 to 6 {{.*}}bf16 = true
+// ROUNDED: kernel.func @attention_f16_avx512bf16_0 family attention row "attention_f16_avx512bf16" rows 7 to
+// ROUNDED: kernel.call [@attention_f32_avx512_0, @attention_f16_avx512bf16_0]
+module attributes {wq.compute = "int8"} {
+  wq.packed @w : tensor<192x64x!wq.packed<<kind = f32>>> at 4096 size 49152
+  func.func @step(%x: tensor<?x192xf32>, %t: tensor<?xi32>, %p: tensor<?xi32>) -> tensor<?x64xf32> {
+    %w = wq.get_packed @w : tensor<192x64x!wq.packed<<kind = f32>>>
+    %e = llm.embed %t, %w : tensor<192x64x!wq.packed<<kind = f32>>> -> tensor<?x64xf32>
+    %b = wq.linear %e, %w : tensor<?x64xf32>, tensor<192x64x!wq.packed<<kind = f32>>> -> tensor<?x192xf32>
+    %c = llm.attention_kv %b, %p {layer = 0 : i64, heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32} : tensor<?x192xf32> -> tensor<?x64xf32>
+    return %c : tensor<?x64xf32>
   }
 }
