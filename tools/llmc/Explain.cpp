@@ -118,7 +118,7 @@ llvm::Error explain(const ExplainCommand &command) {
   if (!costs) return costs.takeError();
   Json metadata = Json::parse(source.texts.metadata, nullptr, /*allow_exceptions=*/false);
   Explanation explanation{.name = metadata.value("name", command.model), .target = source.target};
-  auto host = measureHost(command.threads ? command.threads : probe::allowedCpus());
+  auto host = measureHost(command.threads ? command.threads : probe::standardThreads());
   if (!host) return host.takeError();
   explanation.host = std::move(*host);
   for (int64_t rows : command.rows)

@@ -1,4 +1,5 @@
 #include "tools/probe/Team.h"
+#include "runtime/internal.h"
 #include <algorithm>
 #include <sched.h>
 #include <time.h>
@@ -28,6 +29,14 @@ void waitUntil(const std::atomic<int64_t> &counter, int64_t target) {
 int64_t allowedCpus() {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+int64_t standardThreads() {
+  llmcMachine machine;
+  llmcThreadPlan plan;
+  llmcReadMachine("", /*allowed=*/nullptr, &machine);
+  llmcPlanThreads(&machine, /*threads=*/0, /*pin=*/0, &plan);
+  return plan.standard;
 }
 
 Team::Team(int64_t threads) : times(size_t(threads)) {

@@ -40,5 +40,7 @@ private:
 
 /// CPUs that this process may run on.
 int64_t allowedCpus();
+/// Threads that a model takes if nobody says (runtime/README.md).
+int64_t standardThreads();
 
 } // namespace llmc::probe
