@@ -85,8 +85,8 @@ SmallVector<Choice> candidates(StringRef compute, const WeightFormat &w, bool fe
   // A scale per group, at most 128 k of them: what a scale costs grows faster than what wider blocks lose in accuracy.
   int64_t block = w.group % 128 == 0 ? 128 : w.group % 64 == 0 ? 64 : kActivationBlock;
   SmallVector<Choice> choices;
-  if (compute == kRequantised)
-    choices = {{RowFormat::q8(512), true}, {RowFormat::q8(256), true}, {RowFormat::q8(128), true}};
+  // SmolLM2, KL divergence from f32: 0.011 with rows in blocks of 128, 0.015 of 256, 0.024 of 512.
+  if (compute == kRequantised) choices = {{RowFormat::q8(256), true}, {RowFormat::q8(128), true}};
   choices.append({{RowFormat::q8(block)}, {halves(Kind::F16)}, {halves(Kind::BF16)}, {RowFormat::Q8}});
   return choices;
 }

@@ -82,10 +82,10 @@ module attributes {wq.compute = "int8-requantised"} {
 
 // Requantised for many rows where a kernel of the target does that and gains by it; else a scale per group, as in int8.
 // CHECK-LABEL: func.func @requantised
-// CHECK:       wq.quantize_rows %arg0 : {{.*}}q8, block = 512
+// CHECK:       wq.quantize_rows %arg0 : {{.*}}q8, block = 256
 // CHECK:       wq.linear {{.*}}wq.requantise
 // TILES-LABEL: func.func @requantised
-// TILES:       wq.quantize_rows %arg0 : {{.*}}q8, block = 512
+// TILES:       wq.quantize_rows %arg0 : {{.*}}q8, block = 256
 // TILES:       wq.linear {{.*}}wq.requantise
 // REFUSAL:     remark: {{.*}}no kernel of haswell requantises w4g32 weights at a gain; their exact group scales are used
 module attributes {wq.compute = "int8-requantised"} {
