@@ -86,9 +86,8 @@ def ChooseRowFormats : Pass<"llmc-choose-row-formats", "mlir::func::FuncOp"> {
     costs least on the target: int8 takes q8 with a scale per 32 k for few rows and per group (at most 128 k) for many,
     or 16-bit rows where tiles of them are faster; bf16, bf16-pair and f16 take theirs; int8-requantised is int8, but
     for many rows with weights requantised to 8 bits per 512 k (`requantise` on the linear) and q8 rows with a scale per
-    256 k. The linear that computes the
-    logits takes no q8 rows: its rounding error would reach every logit. In int8 it has 16-bit or f32 rows. The linear
-    of a llm.experts' logits keeps f32 rows: an error there chooses another expert. Of llm.experts the rows of both matrices
+    256 k. The linear that computes the logits takes q8 rows in steps of many rows only, as its rounding error reaches
+    every logit; else 16-bit or f32 rows. The linear of a llm.experts' logits keeps f32 rows: an error there chooses another expert. Of llm.experts the rows of both matrices
     are chosen, those between them as `hidden`, never requantised.
     Refuses (remark): no kernel of the target takes the mode's rows with such weights; f32 rows are used. int8-requantised
     and no kernel of the target requantises such weights at a gain; their exact group scales are used.

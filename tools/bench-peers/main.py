@@ -94,7 +94,8 @@ def prepare(options, bench, programs, models):
             fact = {"error": placeless(row.error, options)} if row.error else {
                 "command": placeless(" ".join(row.command(bench.programs[row.engine], options.threads)), options)}
             bench.record("row", shape=name, engine=row.name, weights=row.weights, bytes=row.bytes,
-                         parameters=shape.parameters * 1e9, version=programs[row.engine].get("version", ""), **fact)
+                         parameters=shape.parameters * 1e9, head=shape.head * 1e9,
+                         version=programs[row.engine].get("version", ""), **fact)
             if row.error:
                 say(f"{name}: {row.name} is left out: {row.error}")
             else:

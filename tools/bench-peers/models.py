@@ -19,7 +19,8 @@ class Shape:
     title: str
     maker: str  # name for llmc-kernel make-model; empty: tools/fetch.sh
     gigabytes: float  # of the GGUF file; the other forms are about as large
-    parameters: float  # of the matrices that each token is multiplied with, in 1e9
+    parameters: float  # of the matrices that each token is multiplied with, in 1e9, and
+    head: float  # of the one among them that only tokens with logits are
     openvino_group: int
     artifacts: tuple  # (row, what its weights are, options of llmc compile)
     prefill_rate: float  # tokens per second of a middling engine on two cores, for the estimate of time only
@@ -32,9 +33,9 @@ LLMC_Q4_0 = (("llmc g32", Q4_0, ("--quantize=keep", "--compute=int8")),
 LLMC_SMOL = (("llmc f32", Q4_1 + ", f32 activations", ("--quantize=keep", "--compute=f32")),
              ("llmc int8", Q4_1, ("--quantize=keep", "--compute=int8")))
 SHAPES = {s.name: s for s in (
-    Shape("llama-7b", "Llama-2-7B, random weights", "llama-7b", 3.8, 6.61, 128, LLMC_Q4_0, 35, 9),
-    Shape("llama-1b", "Llama-3.2-1B, random weights", "llama-1b", 0.7, 1.24, 128, LLMC_Q4_0, 300, 40),
-    Shape("smollm2-135m", "SmolLM2-135M-Instruct", "", 0.1, 0.135, 64, LLMC_SMOL, 1500, 250),
+    Shape("llama-7b", "Llama-2-7B, random weights", "llama-7b", 3.8, 6.61, 0.13, 128, LLMC_Q4_0, 35, 9),
+    Shape("llama-1b", "Llama-3.2-1B, random weights", "llama-1b", 0.7, 1.24, 0.26, 128, LLMC_Q4_0, 300, 40),
+    Shape("smollm2-135m", "SmolLM2-135M-Instruct", "", 0.1, 0.135, 0.028, 64, LLMC_SMOL, 1500, 250),
 )}
 
 

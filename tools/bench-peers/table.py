@@ -107,7 +107,8 @@ class Results:
         shares = []
         for sample in self.samples[shape, engine, measure].values():
             probe = sample["probe"]
-            compute = 2 * row["parameters"] * rows / probe["int8_ops_per_s"] if probe["int8_ops_per_s"] else 0
+            products = row["parameters"] * rows - (row.get("head", 0) * (rows - 1) if measure.startswith("prefill") else 0)
+            compute = 2 * products / probe["int8_ops_per_s"] if probe["int8_ops_per_s"] else 0
             shares.append(sample["value"] / rows * max(row["bytes"] / probe["read_bytes_per_s"], compute))
         return shares
 

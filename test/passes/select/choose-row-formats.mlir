@@ -12,7 +12,7 @@
 // CHECK:       %[[C:.*]] = llm.add %[[A]], %[[B]]
 // CHECK:       %[[D:.*]] = wq.linear %[[C]], %arg2
 // CHECK:       %[[E:.*]] = llm.add %[[D]], %[[D]]
-// CHECK:       %[[H:.*]] = wq.quantize_rows %[[E]] : {{.*}} -> tensor<?x32x!wq.rows<<kind = bf16, order = i4>, <kind = bf16, order = i4>>>
+// CHECK:       %[[H:.*]] = wq.quantize_rows %[[E]] : {{.*}} -> tensor<?x32x!wq.rows<<kind = bf16, order = i4>, <kind = q8, block = 32>>>
 // CHECK:       wq.linear %[[H]], %arg1
 module attributes {wq.compute = "int8"} {
   func.func @step(%x: tensor<?x32xf32>, %w: !i4, %f: tensor<32x32xf16>) -> tensor<?x32xf32> {
