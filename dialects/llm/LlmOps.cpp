@@ -270,4 +270,18 @@ LogicalResult GluOp::verify() {
   return success();
 }
 
+//===- Import of ONNX -------------------------------------------------------===//
+LogicalResult OnnxNodeOp::verify() {
+  for (auto [i, body] : llvm::enumerate(getBodies())) {
+    auto yield = dyn_cast<OnnxYieldOp>(body.front().back());
+    if (!yield) return emitOpError() << "expects body " << i << " to end in llm.onnx_yield";
+    // A loop yields its condition first.
+    size_t results = getNumResults() + (getOpType() == "Loop");
+    if (yield.getValues().size() != results)
+      return emitOpError() << "expects body " << i << " to yield " << results << " values, found "
+                           << yield.getValues().size();
+  }
+  return success();
+}
+
 } // namespace llmc::llm

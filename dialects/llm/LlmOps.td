@@ -313,11 +313,30 @@ def Llm_OnnxNodeOp : Llm_Op<"onnx_node"> {
     `op_type` and `domain` ("" is ai.onnx), `opset` (version of that domain), ONNX attributes by name in `attributes`
     (int -> i64, float -> f32, string -> string, lists -> arrays, tensors -> elements). Absent optional inputs are
     `llm.onnx_none`. The location is the node's name.
+    Graph attributes are `bodies`, of one block each that ends in `llm.onnx_yield`: then and else of If (no arguments),
+    the body of Loop (iteration tensor<i64>, condition tensor<i1>, carried values; yields the condition, carried values,
+    scanned values), the body of Scan (states, slices of the scanned inputs; yields states, scanned values). A body
+    uses the values around it as they are. What a body yields may have a narrower type than the node's result: its
+    element type is the same, its dims may be known better.
+    `declared`: the rank or a dim of a result's type is not implied by the operator but only declared by the model's
+    value_info. What relies on it must check it when the node runs.
   }];
   let arguments = (ins StrAttr:$op_type, StrAttr:$domain, I64Attr:$opset, DictionaryAttr:$onnx_attributes,
-                   Variadic<AnyType>:$inputs);
+                   Variadic<AnyType>:$inputs, UnitAttr:$declared);
   let results = (outs Variadic<AnyType>:$outputs);
-  let assemblyFormat = "$op_type `domain` $domain `opset` $opset `(` $inputs `)` $onnx_attributes attr-dict `:` functional-type($inputs, $outputs)";
+  let regions = (region VariadicRegion<SizedRegion<1>>:$bodies);
+  let builders = [OpBuilder<(ins "::mlir::TypeRange":$outputs, "::mlir::StringAttr":$op_type,
+      "::mlir::StringAttr":$domain, "::mlir::IntegerAttr":$opset, "::mlir::DictionaryAttr":$onnx_attributes,
+      "::mlir::ValueRange":$inputs), [{
+    build($_builder, $_state, outputs, op_type, domain, opset, onnx_attributes, inputs, ::mlir::UnitAttr(), 0);
+  }]>];
+  let assemblyFormat = "$op_type `domain` $domain `opset` $opset `(` $inputs `)` $onnx_attributes attr-dict `:` functional-type($inputs, $outputs) $bodies";
+  let hasVerifier = 1;
+}
+def Llm_OnnxYieldOp : Llm_Op<"onnx_yield", [Pure, Terminator, HasParent<"OnnxNodeOp">]> {
+  let summary = "the results of a body of an ONNX node";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
 def Llm_OnnxNoneOp : Llm_Op<"onnx_none", [Pure]> {
   let summary = "an absent optional input of an ONNX node";
@@ -329,10 +348,11 @@ def Llm_OnnxTensorOp : Llm_Op<"onnx_tensor", [Pure]> {
   let description = [{
     Elements in ONNX's order and packing. `rope`, on a table of cosines or sines: the rotary embedding whose cosines
     (`is_cos`) or sines the table was found to hold, verified in every row when it was imported; `no_rope`: why none.
-    Raising makes an `llm.weight` of each initialiser that is used, in the order of use.
+    `value`: the elements themselves, of a table of at most 1,024 floats. Raising makes an `llm.weight` of each
+    initialiser that is used, in the order of use.
   }];
   let arguments = (ins StrAttr:$name, Llm_StorageAttr:$storage, OptionalAttr<Llm_RopeAttr>:$rope, UnitAttr:$is_cos,
-                   OptionalAttr<StrAttr>:$no_rope);
+                   OptionalAttr<StrAttr>:$no_rope, OptionalAttr<ElementsAttr>:$value);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$name $storage attr-dict `:` type($y)";
 }

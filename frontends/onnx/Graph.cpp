@@ -148,7 +148,7 @@ private:
                   "save the model again with raw data");
     auto storage = llm::StorageAttr::get(tensors.context, tensor.bytes->file, tensor.bytes->offset, tensor.bytes->size);
     return Value(llm::OnnxTensorOp::create(builder, loc, tensor.type, builder.getStringAttr(name), storage,
-                                           llm::RopeAttr(), UnitAttr(), StringAttr()));
+                                           llm::RopeAttr(), UnitAttr(), StringAttr(), ElementsAttr()));
   }
 
   llvm::Error addInitializer(int index) {
