@@ -69,6 +69,8 @@ mlir::Value at(Builder &b, mlir::Value tensor, mlir::ValueRange indices);
 /// The elements of a small integer tensor that was made of scalars (or is a constant): shape arithmetic is scalar code,
 /// so that known numbers stay known. Nothing for others.
 std::optional<Values> scalars(Builder &b, mlir::Value tensor);
+/// The numbers of a 1-D (or 0-D) integer operand as sizes, known or not; its length must be known.
+llvm::Expected<Sizes> sizesFrom(NodeLowering &n, unsigned operand);
 mlir::Value fromScalars(Builder &b, llvm::ArrayRef<int64_t> shape, mlir::Type element, mlir::ValueRange elements);
 /// At most this many elements are kept as scalars.
 inline constexpr int64_t kMostScalars = 64;
@@ -77,7 +79,8 @@ inline constexpr int64_t kMostScalars = 64;
 using Body = llvm::function_ref<mlir::Value(Builder &, mlir::ValueRange)>;
 /// y = body(operands...), element by element with numpy's broadcasting (checked).
 llvm::Expected<mlir::Value> elementwise(NodeLowering &n, mlir::ValueRange operands, mlir::Type element, Body body);
-/// The dims of that.
+/// The dims of that; and the size that dims broadcast to (checked).
+Size broadcastSize(NodeLowering &n, llvm::ArrayRef<Size> dims);
 Sizes broadcastDims(NodeLowering &n, mlir::ValueRange operands);
 /// The same with the result's dims given; operands must be broadcastable to them.
 mlir::Value elementwiseTo(NodeLowering &n, llvm::ArrayRef<Size> dims, mlir::ValueRange operands, mlir::Type element,
@@ -100,8 +103,10 @@ mlir::Value unsqueeze(Builder &b, mlir::Value x, llvm::ArrayRef<int64_t> axes);
 mlir::Value squeeze(Builder &b, mlir::Value x, llvm::ArrayRef<int64_t> axes);
 /// The same tensor with a type whose static dims are those of `dims`.
 mlir::Value castTo(Builder &b, mlir::Value x, mlir::RankedTensorType type);
-/// for i in [0, count): tensors = body(i, tensors). Tensors keep their types; updates by tensor.insert are in place.
-Values loop(Builder &b, Size count, mlir::ValueRange tensors,
+/// The indices of the element with number `linear` of a tensor of `dims`.
+Values delinearise(Builder &b, mlir::Value linear, llvm::ArrayRef<Size> dims);
+/// for i in [0, count): values = body(i, values). Values keep their types; updates by tensor.insert are in place.
+Values loop(Builder &b, Size count, mlir::ValueRange values,
             llvm::function_ref<Values(Builder &, mlir::Value i, mlir::ValueRange)> body);
 /// The elements of x with every element converted (Cast), or x itself if the types are the same.
 llvm::Expected<mlir::Value> convertTensor(NodeLowering &n, mlir::Value x, mlir::Type from, mlir::Type to,

@@ -97,6 +97,25 @@ static Value folded(Builder &b, llvm::function_ref<Value()> emit) {
   return result;
 }
 
+llvm::Expected<Sizes> sizesFrom(NodeLowering &n, unsigned operand) {
+  Builder &b = n.b;
+  Value x = n.in(operand);
+  auto type = n.type(operand);
+  if (type.getRank() > 1 || !type.hasStaticShape())
+    return refuse("operand " + llvm::Twine(operand) + ": how many numbers it has is not known while compiling");
+  Sizes sizes;
+  if (std::optional<Values> elements = scalars(b, x)) {
+    for (Value element : *elements) sizes.push_back(asSize(b, element));
+    return sizes;
+  }
+  for (int64_t i = 0; i < type.getNumElements(); ++i) {
+    Values index;
+    if (type.getRank()) index.push_back(indexConstant(b, i));
+    sizes.push_back(asSize(b, at(b, x, index)));
+  }
+  return sizes;
+}
+
 //===- Element by element --------------------------------------------------------------===//
 /// The operand's dim that meets the result's `axis`, or 1.
 static Size facingDim(Builder &b, Value operand, int64_t resultRank, int64_t axis) {
@@ -104,8 +123,7 @@ static Size facingDim(Builder &b, Value operand, int64_t resultRank, int64_t axi
   return own < 0 ? size(b, 1) : dimOf(b, operand, own);
 }
 
-/// The size that dims of several operands broadcast to.
-static Size joined(NodeLowering &n, ArrayRef<Size> dims) {
+Size broadcastSize(NodeLowering &n, ArrayRef<Size> dims) {
   Builder &b = n.b;
   SmallVector<Size> left;
   for (Size dim : dims)
@@ -141,7 +159,7 @@ Sizes broadcastDims(NodeLowering &n, ValueRange operands) {
   for (int64_t axis = 0; axis < rank; ++axis) {
     SmallVector<Size> facing;
     for (Value operand : operands) facing.push_back(facingDim(n.b, operand, rank, axis));
-    dims.push_back(joined(n, facing));
+    dims.push_back(broadcastSize(n, facing));
   }
   return dims;
 }
@@ -191,33 +209,6 @@ static Value readAt(Builder &b, const Access &access) {
   return at(b, access.tensor, indices);
 }
 
-Value elementwiseTo(NodeLowering &n, ArrayRef<Size> dims, ValueRange operands, Type element, Body body) {
-  Builder &b = n.b;
-  SmallVector<Access> accesses;
-  Values inputs;
-  SmallVector<AffineMap> maps;
-  for (Value operand : operands) {
-    accesses.push_back(accessOf(b, operand, dims));
-    if (!accesses.back().map) continue;
-    inputs.push_back(operand);
-    maps.push_back(*accesses.back().map);
-  }
-  Value out = empty(b, dims, element);
-  maps.push_back(b.getMultiDimIdentityMap(dims.size()));
-  SmallVector<utils::IteratorType> iterators(dims.size(), utils::IteratorType::parallel);
-  auto generic = linalg::GenericOp::create(
-      b, TypeRange{out.getType()}, inputs, ValueRange{out}, maps, iterators,
-      [&](OpBuilder &nested, Location loc, ValueRange given) {
-        Builder inner(loc, nested);
-        Values arguments;
-        unsigned next = 0;
-        for (const Access &access : accesses)
-          arguments.push_back(toCompute(inner, access.map ? given[next++] : readAt(inner, access)));
-        linalg::YieldOp::create(inner, fromCompute(inner, body(inner, arguments), element));
-      });
-  return generic.getResult(0);
-}
-
 /// All elements of an element-wise operation on small integer tensors, as scalar code.
 static std::optional<Value> elementwiseScalars(NodeLowering &n, ArrayRef<Size> dims, ValueRange operands, Type element,
                                                Body body) {
@@ -257,6 +248,34 @@ static std::optional<Value> elementwiseScalars(NodeLowering &n, ArrayRef<Size> d
   return fromScalars(b, shape, element, results);
 }
 
+Value elementwiseTo(NodeLowering &n, ArrayRef<Size> dims, ValueRange operands, Type element, Body body) {
+  if (std::optional<Value> small = elementwiseScalars(n, dims, operands, element, body)) return *small;
+  Builder &b = n.b;
+  SmallVector<Access> accesses;
+  Values inputs;
+  SmallVector<AffineMap> maps;
+  for (Value operand : operands) {
+    accesses.push_back(accessOf(b, operand, dims));
+    if (!accesses.back().map) continue;
+    inputs.push_back(operand);
+    maps.push_back(*accesses.back().map);
+  }
+  Value out = empty(b, dims, element);
+  maps.push_back(b.getMultiDimIdentityMap(dims.size()));
+  SmallVector<utils::IteratorType> iterators(dims.size(), utils::IteratorType::parallel);
+  auto generic = linalg::GenericOp::create(
+      b, TypeRange{out.getType()}, inputs, ValueRange{out}, maps, iterators,
+      [&](OpBuilder &nested, Location loc, ValueRange given) {
+        Builder inner(loc, nested);
+        Values arguments;
+        unsigned next = 0;
+        for (const Access &access : accesses)
+          arguments.push_back(toCompute(inner, access.map ? given[next++] : readAt(inner, access)));
+        linalg::YieldOp::create(inner, fromCompute(inner, body(inner, arguments), element));
+      });
+  return generic.getResult(0);
+}
+
 llvm::Expected<Value> elementwise(NodeLowering &n, ValueRange operands, Type element, Body body) {
   int64_t rank = largestRank(operands);
   for (int64_t axis = 0; axis < rank; ++axis) {
@@ -271,7 +290,6 @@ llvm::Expected<Value> elementwise(NodeLowering &n, ValueRange operands, Type ele
     }
   }
   Sizes dims = broadcastDims(n, operands);
-  if (std::optional<Value> small = elementwiseScalars(n, dims, operands, element, body)) return *small;
   return elementwiseTo(n, dims, operands, element, body);
 }
 
@@ -386,6 +404,20 @@ Value squeeze(Builder &b, Value x, ArrayRef<int64_t> axes) {
   for (auto [i, dim] : llvm::enumerate(dimsOf(b, x)))
     if (!llvm::is_contained(axes, int64_t(i))) dims.push_back(dim);
   return reshape(b, x, dims);
+}
+
+Values delinearise(Builder &b, Value linear, ArrayRef<Size> dims) {
+  Values indices(dims.size());
+  for (size_t i = dims.size(); i-- > 0;) {
+    if (i == 0) {
+      indices[0] = linear;
+      break;
+    }
+    Value extent = asIndex(b, dims[i]);
+    indices[i] = arith::RemUIOp::create(b, linear, extent);
+    linear = arith::DivUIOp::create(b, linear, extent);
+  }
+  return indices;
 }
 
 Values loop(Builder &b, Size count, ValueRange tensors,
