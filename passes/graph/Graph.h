@@ -15,7 +15,7 @@ void registerGraphPasses();
 /// Nodes -> tensors -> buffers -> the llvm dialect.
 void buildLinalgPipeline(mlir::OpPassManager &manager);
 void buildBuffersPipeline(mlir::OpPassManager &manager);
-void buildGraphToLlvmPipeline(mlir::OpPassManager &manager);
+void buildGraphToLlvmPipeline(mlir::OpPassManager &manager, llvm::StringRef target = "");
 
 /// Attributes of the module: arrays of dictionaries {name, type, dims (i64, -1: any), symbols (strings)} and
 /// {storage, offset}.

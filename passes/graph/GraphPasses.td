@@ -35,6 +35,7 @@ def OutlineLoops : Pass<"llmc-outline-loops", "mlir::ModuleOp"> {
 }
 def LowerGraph : Pass<"llmc-lower-graph", "mlir::ModuleOp"> {
   let summary = "to the llvm dialect, with the runtime's memory and errors";
+  let options = [Option<"target", "target", "std::string", "\"\"", "name at the end of the entry's symbol">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
   let description = [{
     Needs loops (no linalg, no scf). memref.alloc and .dealloc call llmc_graph_alloc and llmc_graph_free, a failed

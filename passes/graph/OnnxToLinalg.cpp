@@ -96,7 +96,7 @@ private:
     place->second = weightBytes;
     weights.push_back(b.getDictionaryAttr({b.getNamedAttr("storage", storage),
                                            b.getNamedAttr("offset", b.getI64IntegerAttr(weightBytes))}));
-    weightBytes += storage.getSize();
+    weightBytes += storage.getBytes();
     return place->second;
   }
 
@@ -125,7 +125,7 @@ private:
         return arith::CmpIOp::create(inner, arith::CmpIPredicate::ne, graph::at(inner, bytes, at), zero(inner, i8));
       });
     }
-    return unpack(viewOf(offset, {op.getStorage().getSize()}, i8), type, dims);
+    return unpack(viewOf(offset, {op.getStorage().getBytes()}, i8), type, dims);
   }
 
   /// Several elements to a byte, the first in the lowest bits.

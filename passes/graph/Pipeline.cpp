@@ -72,7 +72,7 @@ void buildBuffersPipeline(OpPassManager &manager) {
   manager.nest<func::FuncOp>().addPass(createFreeBuffers());
 }
 
-void buildGraphToLlvmPipeline(OpPassManager &manager) {
+void buildGraphToLlvmPipeline(OpPassManager &manager, StringRef target) {
   manager.addPass(createOutlineLoops());
   OpPassManager &functions = manager.nest<func::FuncOp>();
   functions.addPass(createConvertLinalgToLoopsPass());
@@ -82,7 +82,7 @@ void buildGraphToLlvmPipeline(OpPassManager &manager) {
   arith::ArithExpandOpsPassOptions expand;
   expand.includeBf16 = true; // bf16 by bits: without AVX512-BF16 LLVM would call a library that artifacts do not have
   functions.addPass(arith::createArithExpandOpsPass(expand));
-  manager.addPass(createLowerGraph());
+  manager.addPass(createLowerGraph({target.str()}));
   manager.addPass(createReconcileUnrealizedCastsPass());
 }
 
@@ -90,7 +90,8 @@ void registerGraphPasses() {
   registerLlmcGraphPasses();
   PassPipelineRegistration<>("llmc-graph-linalg", "nodes to linalg on tensors", buildLinalgPipeline);
   PassPipelineRegistration<>("llmc-graph-buffers", "tensors to buffers", buildBuffersPipeline);
-  PassPipelineRegistration<>("llmc-graph-llvm", "buffers to the llvm dialect", buildGraphToLlvmPipeline);
+  PassPipelineRegistration<>("llmc-graph-llvm", "buffers to the llvm dialect",
+                             [](OpPassManager &manager) { buildGraphToLlvmPipeline(manager); });
 }
 
 } // namespace llmc

@@ -37,7 +37,10 @@ constexpr std::pair<StringLiteral, StringLiteral> kLibm[] = {
 
 class Lowering {
 public:
-  explicit Lowering(ModuleOp module) : module(module), b(module.getLoc(), module.getBody()), types(module.getContext()) {
+  Lowering(ModuleOp module, StringRef target) : module(module), b(module.getLoc(), module.getContext()), types(module.getContext()) {
+    entryName = kGraphEntry.str();
+    if (!target.empty()) entryName += "_" + target.str();
+    llvm::replace_if(entryName, [](unsigned char c) { return !isalnum(c); }, '_');
     ptr = LLVM::LLVMPointerType::get(b.getContext());
     i64 = b.getI64Type();
   }
@@ -74,7 +77,7 @@ public:
     b.setLoc(graph.getLoc());
     b.setInsertionPointToEnd(module.getBody());
     auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {ptr, ptr, i64, ptr, ptr});
-    auto entry = LLVM::LLVMFuncOp::create(b, kGraphEntry, type);
+    auto entry = LLVM::LLVMFuncOp::create(b, entryName, type);
     entry->setAttr("llmc.step", b.getUnitAttr());
     graph.setLinkage(LLVM::Linkage::Internal);
     Block *body = entry.addEntryBlock(b);
@@ -182,14 +185,16 @@ private:
 
   ModuleOp module;
   Builder b;
+  std::string entryName;
   LLVMTypeConverter types;
   Type ptr, i64;
   llvm::StringMap<std::string> texts;
 };
 
 struct LowerGraph : impl::LowerGraphBase<LowerGraph> {
+  using LowerGraphBase::LowerGraphBase;
   void runOnOperation() override {
-    Lowering lowering(getOperation());
+    Lowering lowering(getOperation(), target);
     if (failed(lowering.lowerRuntimeCalls()) || failed(convert()) || failed(lowering.addEntry()))
       return signalPassFailure();
   }
