@@ -19,7 +19,7 @@ using Builder = mlir::ImplicitLocOpBuilder;
 mlir::Type loweredElement(mlir::Type element);
 
 struct NodeLowering {
-  llm::OnnxNodeOp node;
+  mutable llm::OnnxNodeOp node; // its accessors are not const
   Builder &b;
   llvm::ArrayRef<mlir::Value> operands; // lowered; null for an absent one
   /// Lowers a region of the node (If, Loop, Scan) at `b`'s place with the given lowered arguments: what it yields.
