@@ -6,7 +6,7 @@ namespace {
 
 using Rows = llvm::ArrayRef<Lowering> (*)();
 constexpr Rows kFiles[] = {
-    activationLowerings, castLowerings,   controlLowerings,  elementwiseLowerings, fillLowerings,
+    activationLowerings, castLowerings,     controlLowerings, elementwiseLowerings, fillLowerings,
     gatherLowerings,     movementLowerings, scatterLowerings, selectionLowerings,   shapeLowerings,
 };
 

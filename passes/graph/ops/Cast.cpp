@@ -29,8 +29,10 @@ llvm::Expected<Values> lowerDropout(NodeLowering &n) {
   return results;
 }
 
-constexpr Lowering kRows[] = {
-    {"", "Cast", lowerCast}, {"", "CastLike", lowerCast}, {"", "Dropout", lowerDropout}, {"", "Identity", lowerIdentity}};
+constexpr Lowering kRows[] = {{"", "Cast", lowerCast},
+                              {"", "CastLike", lowerCast},
+                              {"", "Dropout", lowerDropout},
+                              {"", "Identity", lowerIdentity}};
 
 } // namespace
 
