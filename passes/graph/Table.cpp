@@ -6,8 +6,40 @@ namespace {
 
 using Rows = llvm::ArrayRef<Lowering> (*)();
 constexpr Rows kFiles[] = {
-    activationLowerings, castLowerings,     controlLowerings, elementwiseLowerings, fillLowerings,
-    gatherLowerings,     movementLowerings, scatterLowerings, selectionLowerings,   shapeLowerings,
+    activationLowerings,
+    castLowerings,
+    controlLowerings,
+    elementwiseLowerings,
+    fillLowerings,
+    gatherLowerings,
+    movementLowerings,
+    scatterLowerings,
+    selectionLowerings,
+    shapeLowerings,
+    // Sums, products, normalisation, attention, windows.
+    attentionLowerings,
+    convLowerings,
+    deformLowerings,
+    distinctLowerings,
+    einsumLowerings,
+    groupQueryLowerings,
+    imageLowerings,
+    layerNormLowerings,
+    lossLowerings,
+    matmulLowerings,
+    microsoftLowerings,
+    multiHeadLowerings,
+    normLowerings,
+    poolLowerings,
+    quantizeLowerings,
+    recurrentLowerings,
+    reduceLowerings,
+    resizeLowerings,
+    sampleLowerings,
+    scanLowerings,
+    signalLowerings,
+    softmaxLowerings,
+    trainLowerings,
 };
 
 std::string keyOf(llvm::StringRef domain, llvm::StringRef name) { return (domain + ":" + name).str(); }

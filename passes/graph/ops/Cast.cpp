@@ -20,9 +20,13 @@ llvm::Expected<Values> lowerIdentity(NodeLowering &n) { return Values{n.in(0)}; 
 /// Dropout of a model that is not being trained: the tensor, and a mask of what is kept, all of it.
 llvm::Expected<Values> lowerDropout(NodeLowering &n) {
   if (n.has(2)) {
-    std::optional<SmallVector<int64_t>> training = n.constant(2);
-    if (!training || training->size() != 1) return refuse("training_mode is not known while compiling");
-    if (training->front() != 0) return refuse("training_mode is true, expected a model that is not trained");
+    Value trains = scalarOf(n, 2), kept = integer(n.b, n.b.getI1Type(), 0);
+    if (n.has(1)) {
+      Value ratio = toCompute(n.b, scalarOf(n, 1));
+      kept = arith::CmpFOp::create(n.b, arith::CmpFPredicate::OEQ, ratio, zero(n.b, ratio.getType()));
+    }
+    Value infers = arith::CmpIOp::create(n.b, arith::CmpIPredicate::eq, trains, integer(n.b, n.b.getI1Type(), 0));
+    check(n, arith::OrIOp::create(n.b, infers, kept), "training with a ratio that is not 0 drops at random");
   }
   Values results{n.in(0)};
   if (n.wants(1)) results.push_back(filled(n.b, dimsOf(n.b, n.in(0)), integer(n.b, n.b.getI1Type(), 1)));
