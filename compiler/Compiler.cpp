@@ -165,8 +165,7 @@ unsigned compileThreads(const Options &options) {
 }
 
 llvm::Error packWeights(Compilation &c, WeightSink &sink, const Progress &progress) {
-  if (isGraph(*c.model.module))
-    return writeGraphWeights(*c.model.module, c.model.files, sink, progress.weights);
+  if (isGraph(*c.model.module)) return writeGraphWeights(*c.model.module, c.model.files, sink, progress.weights);
   return runWeightProgram(*c.model.module, c.model.files, sink, {compileThreads(c.options), progress.weights});
 }
 

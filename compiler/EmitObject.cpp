@@ -110,10 +110,9 @@ private:
   llvm::Constant *entry(const Variant &variant, bool graph) {
     llvm::Constant *code = into.getFunction(stepOf(*variant.module).getSymName());
     llvm::Constant *none = llvm::ConstantPointerNull::get(ptr);
-    llvm::SmallVector<llvm::Constant *> fields = {textConstant(into, variant.target.name),
-                                                  constant(int64_t(variant.target.features.raw())),
-                                                  textConstant(into, toString(variant.target.features)), graph ? none : code,
-                                                  graph ? code : none};
+    llvm::SmallVector<llvm::Constant *> fields = {
+        textConstant(into, variant.target.name), constant(int64_t(variant.target.features.raw())),
+        textConstant(into, toString(variant.target.features)), graph ? none : code, graph ? code : none};
     for (llvm::StringRef name : {kArenaRowBytes, kLogitArenaRowBytes, kLogitsOffset, kLogitsStride, kPrivateBytes,
                                  kMatmulCalls, kPartialBytes})
       fields.push_back(constant(number(*variant.module, name)));
@@ -159,10 +158,10 @@ llvm::Expected<std::unique_ptr<llvm::Module>> buildVariant(const Variant &varian
   llvm::Module &m = **made;
   m.setTargetTriple(machine.getTargetTriple());
   m.setDataLayout(machine.createDataLayout());
-  for (llvm::StringRef name : {step.getSymName(), llvm::StringRef("llmc_step_barrier"),
-                               llvm::StringRef("llmc_step_panels"), llvm::StringRef("llmc_step_experts"),
-                               llvm::StringRef("llmc_graph_alloc"), llvm::StringRef("llmc_graph_free"),
-                               llvm::StringRef("llmc_graph_fail")})
+  for (llvm::StringRef name :
+       {step.getSymName(), llvm::StringRef("llmc_step_barrier"), llvm::StringRef("llmc_step_panels"),
+        llvm::StringRef("llmc_step_experts"), llvm::StringRef("llmc_graph_alloc"), llvm::StringRef("llmc_graph_free"),
+        llvm::StringRef("llmc_graph_fail")})
     if (llvm::Function *function = m.getFunction(name)) function->setVisibility(llvm::GlobalValue::HiddenVisibility);
   if (llvm::Error error = addKernels(*variant.module, variant.target, suffix, m)) return std::move(error);
   for (llvm::Function &function : m)

@@ -2,6 +2,7 @@
 #include "compiler/WeightFiles.h"
 #include "dialects/llm/Llm.h"
 #include "llmc.h"
+#include "llmc_artifact.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "passes/graph/Graph.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -105,7 +106,8 @@ llvm::Error writeGraphWeights(ModuleOp module, llvm::ArrayRef<std::string> paths
     uint64_t offset = uint64_t(storage.getOffset()), size = uint64_t(storage.getBytes());
     if (offset > file.bytes.size() || size > file.bytes.size() - offset)
       return llvm::createStringError(file.name + ": found " + std::to_string(file.bytes.size()) + " bytes, expected " +
-                                     std::to_string(size) + " at " + std::to_string(offset) + "; the file is truncated");
+                                     std::to_string(size) + " at " + std::to_string(offset) +
+                                     "; the file is truncated");
     for (llvm::ArrayRef<uint8_t> left = file.bytes.slice(offset, size); !left.empty();) {
       llvm::ArrayRef<uint8_t> piece = left.take_front(kPiece);
       if (llvm::Error error = sink.write(place, piece)) return error;

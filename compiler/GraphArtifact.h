@@ -1,5 +1,5 @@
-// What an artifact of a plain graph (passes/graph) has of its own: a description of inputs and outputs, and initialisers
-// as they are in the file.
+// What an artifact of a plain graph (passes/graph) has of its own: a description of inputs and outputs, and
+// initialisers as they are in the file.
 #pragma once
 #include "compiler/WeightSink.h"
 #include "mlir/IR/BuiltinOps.h"

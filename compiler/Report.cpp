@@ -1,7 +1,7 @@
 #include "compiler/Report.h"
+#include "compiler/GraphArtifact.h"
 #include "compiler/Version.h"
 #include "dialects/kernel/Kernel.h"
-#include "compiler/GraphArtifact.h"
 #include "dialects/llm/Llm.h"
 #include "mlir/IR/Remarks.h"
 #include "passes/select/Descriptors.h"

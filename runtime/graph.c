@@ -19,7 +19,8 @@ int64_t llmc_graph_outputs(const llmc_model *model) {
 }
 
 static int failForDecoder(llmc_error *error) {
-  return llmcFail(error, LLMC_ERROR_ARGUMENT, "model: found a decoder, expected a plain graph; use llmc_context_create");
+  return llmcFail(error, LLMC_ERROR_ARGUMENT,
+                  "model: found a decoder, expected a plain graph; use llmc_context_create");
 }
 
 static int describe(const struct llmc_graph_value *values, int64_t count, int64_t index, llmc_value_info *info,
@@ -78,7 +79,8 @@ static void *allocate(struct llmc_graph_result *run, uint64_t bytes) {
   struct Block *block = whole > run->most - run->live ? NULL : aligned_alloc(kLine, whole);
   if (!block) {
     snprintf(run->message, sizeof run->message,
-             "found no memory for a tensor of %" PRIu64 " bytes, besides %" PRIu64 " that are in use", bytes, run->live);
+             "found no memory for a tensor of %" PRIu64 " bytes, besides %" PRIu64 " that are in use", bytes,
+             run->live);
     stop(run, LLMC_ERROR_NO_MEMORY);
   }
   block->bytes = whole;
@@ -88,8 +90,8 @@ static void *allocate(struct llmc_graph_result *run, uint64_t bytes) {
   return block + 1;
 }
 
-void *llmc_graph_alloc(void *opaque, int64_t bytes, int64_t d0, int64_t d1, int64_t d2, int64_t d3, int64_t d4, int64_t d5,
-                       int64_t d6, int64_t d7) {
+void *llmc_graph_alloc(void *opaque, int64_t bytes, int64_t d0, int64_t d1, int64_t d2, int64_t d3, int64_t d4,
+                       int64_t d5, int64_t d6, int64_t d7) {
   struct llmc_graph_result *run = opaque;
   const int64_t dims[] = {d0, d1, d2, d3, d4, d5, d6, d7};
   const size_t count = sizeof dims / sizeof *dims;
@@ -97,7 +99,8 @@ void *llmc_graph_alloc(void *opaque, int64_t bytes, int64_t d0, int64_t d1, int6
   bool isEmpty = false, isHuge = false;
   for (size_t i = 0; i < count; ++i) {
     if (dims[i] < 0) {
-      snprintf(run->message, sizeof run->message, "found a tensor with a dim of %" PRId64 ", expected 0 or more", dims[i]);
+      snprintf(run->message, sizeof run->message, "found a tensor with a dim of %" PRId64 ", expected 0 or more",
+               dims[i]);
       stop(run, LLMC_ERROR_ARGUMENT);
     }
     isEmpty |= dims[i] == 0;

@@ -94,8 +94,7 @@ Value fitInteger(Builder &b, Value x, Type to) {
 }
 
 Value notZero(Builder &b, Value x) {
-  if (isa<FloatType>(x.getType()))
-    return arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, x, zero(b, x.getType()));
+  if (isa<FloatType>(x.getType())) return arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, x, zero(b, x.getType()));
   return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, x, zero(b, x.getType()));
 }
 
@@ -111,9 +110,9 @@ Value floatToInteger(Builder &b, Value x, Type to) {
   Value beyond = arith::SelectOp::create(b, isNegative, integer(b, i64, INT64_MIN), integer(b, i64, INT64_MAX));
   if (to.isUnsignedInteger(64)) {
     Value isHuge = arith::CmpFOp::create(b, arith::CmpFPredicate::OGE, x, number(b, type, 2 * limit));
-    Value inUpper = arith::AndIOp::create(b, arith::CmpFOp::create(b, arith::CmpFPredicate::OGE, x, top),
-                                          arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x,
-                                                                number(b, type, 2 * limit)));
+    Value inUpper =
+        arith::AndIOp::create(b, arith::CmpFOp::create(b, arith::CmpFPredicate::OGE, x, top),
+                              arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, number(b, type, 2 * limit)));
     Value rest = arith::SelectOp::create(b, inUpper, arith::SubFOp::create(b, x, top), zero(b, type));
     Value upper = arith::XOrIOp::create(b, arith::FPToSIOp::create(b, i64, rest), integer(b, i64, INT64_MIN));
     beyond = arith::SelectOp::create(b, inUpper, upper, beyond);
@@ -152,9 +151,8 @@ Value convertScalar(Builder &b, Value x, Type from, Type to, bool saturate) {
 
 llvm::Expected<Value> convertTensor(NodeLowering &n, Value x, Type from, Type to, bool saturate) {
   if (from == to) return x;
-  return elementwise(n, x, loweredElement(to), [&](Builder &b, ValueRange v) {
-    return convertScalar(b, v[0], from, to, saturate);
-  });
+  return elementwise(n, x, loweredElement(to),
+                     [&](Builder &b, ValueRange v) { return convertScalar(b, v[0], from, to, saturate); });
 }
 
 } // namespace llmc::graph

@@ -1,6 +1,6 @@
 #include "passes/graph/NodeLowering.h"
-#include "passes/graph/Building.h"
 #include "mlir/IR/Matchers.h"
+#include "passes/graph/Building.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;

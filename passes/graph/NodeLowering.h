@@ -3,8 +3,8 @@
 // Lowered values are ranked tensors of signless elements: ui8 becomes i8, and what a bit pattern means (signed or not)
 // is asked of the node's own types, `inType` and `outType`. Types that have no arithmetic are i8 as well, an element in
 // each: 4-bit integers by value (extended by their sign), floats of 8 and 4 bits by their bit pattern. A dimension that
-// only the run knows is dynamic. Nothing here guesses: a size, an axis list or a shape that must be known while compiling
-// and is not is a refusal.
+// only the run knows is dynamic. Nothing here guesses: a size, an axis list or a shape that must be known while
+// compiling and is not is a refusal.
 #pragma once
 #include "dialects/llm/Llm.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"

@@ -66,7 +66,8 @@ private:
     for (auto [i, type] : llvm::enumerate(step.getArgumentTypes())) {
       auto ranked = dyn_cast<RankedTensorType>(type);
       if (!ranked)
-        return llvm::createStringError("input '" + nameOf(i).getValue() + "': found no dims, expected as many as it has");
+        return llvm::createStringError("input '" + nameOf(i).getValue() +
+                                       "': found no dims, expected as many as it has");
       types.push_back(ranked.clone(loweredElement(ranked.getElementType())));
     }
     function = func::FuncOp::create(b, kGraph, b.getFunctionType(types, {}));
@@ -94,8 +95,8 @@ private:
     if (!isNew) return place->second;
     weightBytes = llvm::alignTo(weightBytes, kWeightAlign);
     place->second = weightBytes;
-    weights.push_back(b.getDictionaryAttr({b.getNamedAttr("storage", storage),
-                                           b.getNamedAttr("offset", b.getI64IntegerAttr(weightBytes))}));
+    weights.push_back(b.getDictionaryAttr(
+        {b.getNamedAttr("storage", storage), b.getNamedAttr("offset", b.getI64IntegerAttr(weightBytes))}));
     weightBytes += storage.getBytes();
     return place->second;
   }

@@ -1,5 +1,5 @@
-#include "passes/graph/Building.h"
 #include "mlir/IR/Matchers.h"
+#include "passes/graph/Building.h"
 
 using namespace mlir;
 
@@ -296,14 +296,15 @@ llvm::Expected<Value> elementwise(NodeLowering &n, ValueRange operands, Type ele
 Value generate(Builder &b, ArrayRef<Size> dims, Type element, Body body) {
   Value out = empty(b, dims, element);
   SmallVector<utils::IteratorType> iterators(dims.size(), utils::IteratorType::parallel);
-  auto generic = linalg::GenericOp::create(
-      b, TypeRange{out.getType()}, ValueRange(), ValueRange{out}, ArrayRef{b.getMultiDimIdentityMap(dims.size())},
-      iterators, [&](OpBuilder &nested, Location loc, ValueRange) {
-        Builder inner(loc, nested);
-        Values indices;
-        for (size_t i = 0; i < dims.size(); ++i) indices.push_back(linalg::IndexOp::create(inner, i));
-        linalg::YieldOp::create(inner, body(inner, indices));
-      });
+  auto generic = linalg::GenericOp::create(b, TypeRange{out.getType()}, ValueRange(), ValueRange{out},
+                                           ArrayRef{b.getMultiDimIdentityMap(dims.size())}, iterators,
+                                           [&](OpBuilder &nested, Location loc, ValueRange) {
+                                             Builder inner(loc, nested);
+                                             Values indices;
+                                             for (size_t i = 0; i < dims.size(); ++i)
+                                               indices.push_back(linalg::IndexOp::create(inner, i));
+                                             linalg::YieldOp::create(inner, body(inner, indices));
+                                           });
   return generic.getResult(0);
 }
 
@@ -322,12 +323,12 @@ Value reduce(Builder &b, Value x, ArrayRef<int64_t> axes, bool keepDims, Value i
   Value out = filled(b, kept, init);
   SmallVector<AffineMap> maps{b.getMultiDimIdentityMap(dims.size()),
                               AffineMap::get(dims.size(), 0, exprs, b.getContext())};
-  auto generic = linalg::GenericOp::create(b, TypeRange{out.getType()}, ValueRange{x}, ValueRange{out}, maps, iterators,
-                                           [&](OpBuilder &nested, Location loc, ValueRange given) {
-                                             Builder inner(loc, nested);
-                                             linalg::YieldOp::create(
-                                                 inner, combine(inner, given[1], toCompute(inner, given[0])));
-                                           });
+  auto generic =
+      linalg::GenericOp::create(b, TypeRange{out.getType()}, ValueRange{x}, ValueRange{out}, maps, iterators,
+                                [&](OpBuilder &nested, Location loc, ValueRange given) {
+                                  Builder inner(loc, nested);
+                                  linalg::YieldOp::create(inner, combine(inner, given[1], toCompute(inner, given[0])));
+                                });
   return keepDims ? unsqueeze(b, generic.getResult(0), axes) : generic.getResult(0);
 }
 
@@ -352,15 +353,17 @@ Value reshape(Builder &b, Value x, ArrayRef<Size> dims) {
   auto dynamic = [&](ArrayRef<int64_t> shape) { return RankedTensorType::get(shape, from.getElementType()); };
   if (to.getRank() == 0) { // one element: all dims are 1
     SmallVector<int64_t> ones(from.getRank(), 1);
-    Value single = castTo(b, castTo(b, x, dynamic(SmallVector<int64_t>(from.getRank(), ShapedType::kDynamic))),
-                          dynamic(ones));
+    Value single =
+        castTo(b, castTo(b, x, dynamic(SmallVector<int64_t>(from.getRank(), ShapedType::kDynamic))), dynamic(ones));
     return tensor::CollapseShapeOp::create(b, single, ArrayRef<ReassociationIndices>());
   }
   Sizes target = attributesWhereKnown(b, dims);
   if (from.getRank() == 0) {
     SmallVector<int64_t> ones(to.getRank(), 1);
     Value grown = tensor::ExpandShapeOp::create(b, dynamic(ones), x, ArrayRef<ReassociationIndices>());
-    return to == grown.getType() ? grown : castTo(b, castTo(b, grown, dynamic(SmallVector<int64_t>(to.getRank(), ShapedType::kDynamic))), to);
+    return to == grown.getType()
+               ? grown
+               : castTo(b, castTo(b, grown, dynamic(SmallVector<int64_t>(to.getRank(), ShapedType::kDynamic))), to);
   }
   Value flat = from.getRank() == 1 ? x : Value(tensor::CollapseShapeOp::create(b, x, allInOne(from.getRank())));
   RankedTensorType line = dynamic({to.hasStaticShape() ? to.getNumElements() : ShapedType::kDynamic});
@@ -420,8 +423,7 @@ Values delinearise(Builder &b, Value linear, ArrayRef<Size> dims) {
   return indices;
 }
 
-Values loop(Builder &b, Size count, ValueRange tensors,
-            llvm::function_ref<Values(Builder &, Value, ValueRange)> body) {
+Values loop(Builder &b, Size count, ValueRange tensors, llvm::function_ref<Values(Builder &, Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(b, indexConstant(b, 0), asIndex(b, count), indexConstant(b, 1), tensors,
                                  [&](OpBuilder &nested, Location loc, Value i, ValueRange carried) {
                                    Builder inner(loc, nested);

@@ -301,8 +301,8 @@ LLMC_API int64_t llmc_graph_outputs(const llmc_model *model);
 LLMC_API int llmc_graph_input(const llmc_model *model, int64_t index, llmc_value_info *info, llmc_error *error);
 LLMC_API int llmc_graph_output(const llmc_model *model, int64_t index, llmc_value_info *info, llmc_error *error);
 /* Runs the graph on `count` inputs, in the order of llmc_graph_input; they are read during the call. The result holds
- * the outputs until llmc_graph_result_free. Errors: ARGUMENT (an input is not what llmc_graph_input says; or the graph's
- * own: an index out of range, dims that do not fit, with the node's name), NO_MEMORY. */
+ * the outputs until llmc_graph_result_free. Errors: ARGUMENT (an input is not what llmc_graph_input says; or the
+ * graph's own: an index out of range, dims that do not fit, with the node's name), NO_MEMORY. */
 LLMC_API int llmc_graph_run(llmc_model *model, const llmc_tensor *inputs, int64_t count, llmc_graph_result **result,
                             llmc_error *error);
 /* Output `index`; null if there is none. Lives as long as the result. */

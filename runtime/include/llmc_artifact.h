@@ -45,18 +45,18 @@ struct llmc_graph {
   const struct llmc_graph_value *inputs, *outputs;
 };
 
-/* The code of a plain graph. `run` is handed to llmc_graph_alloc, _free and _fail. `inputs` and `outputs` are the fields
- * of one memref descriptor after the other: allocated, aligned, offset, sizes, strides, 8 bytes each. */
+/* The code of a plain graph. `run` is handed to llmc_graph_alloc, _free and _fail. `inputs` and `outputs` are the
+ * fields of one memref descriptor after the other: allocated, aligned, offset, sizes, strides, 8 bytes each. */
 typedef void (*llmc_graph_fn)(void *run, const void *weights, int64_t weight_bytes, const int64_t *inputs,
                               int64_t *outputs);
 
 /* Code for one CPU. */
 struct llmc_variant {
-  const char *target;        /* "icelake-server" */
-  uint64_t features;         /* llmc::Features::raw(), bit numbers of codegen/Target.h */
-  const char *feature_names; /* "avx2, fma", for messages */
-  llmc_step_fn step;   /* null in a plain graph */
-  llmc_graph_fn graph; /* null in a decoder */
+  const char *target;            /* "icelake-server" */
+  uint64_t features;             /* llmc::Features::raw(), bit numbers of codegen/Target.h */
+  const char *feature_names;     /* "avx2, fma", for messages */
+  llmc_step_fn step;             /* null in a plain graph */
+  llmc_graph_fn graph;           /* null in a decoder */
   int64_t arena_row_bytes;       /* arena size = this * row capacity */
   int64_t logit_arena_row_bytes; /* logit arena size = this * logit capacity */
   int64_t logits_offset;         /* of the logits in the logit arena: logit_arena + this * logit_capacity */

@@ -21,9 +21,7 @@ public:
   llvm::Error truncate(int64_t length) override;
   /// kChunk tokens at a time.
   llvm::Error feed(llvm::ArrayRef<int32_t> tokens, int64_t best, LogitsFile *rows) override;
-  const float *lastLogits() const override {
-    return owner.api().logits(context, owner.api().logitCount(context) - 1);
-  }
+  const float *lastLogits() const override { return owner.api().logits(context, owner.api().logitCount(context) - 1); }
   const llmc_candidate *lastBest(int64_t *count) const override {
     return owner.api().best(context, owner.api().logitCount(context) - 1, count);
   }

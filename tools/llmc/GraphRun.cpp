@@ -15,7 +15,9 @@ using Json = nlohmann::ordered_json;
 std::string typeOf(const llmc_value_info &v) {
   std::string text = std::string(llmc_element_name(v.type)) + " [";
   for (int32_t i = 0; i < v.rank; ++i)
-    text += (i ? ", " : "") + (v.dims[i] >= 0 ? std::to_string(v.dims[i]) : *v.symbols[i] ? std::string(v.symbols[i]) : "?");
+    text += (i ? ", " : "") + (v.dims[i] >= 0  ? std::to_string(v.dims[i])
+                               : *v.symbols[i] ? std::string(v.symbols[i])
+                                               : "?");
   return text + "]";
 }
 
@@ -37,11 +39,14 @@ llvm::Expected<std::vector<OwnedTensor>> readInputs(const Model &model, const Gr
           (!value || strlen(v.name) > strlen(value->name)))
         value = &v;
     if (!value)
-      return llvm::createStringError("--input: found '" + text + "', expected NAME=FILE.npy of an input: " + listOf(values));
+      return llvm::createStringError("--input: found '" + text +
+                                     "', expected NAME=FILE.npy of an input: " + listOf(values));
     size_t i = size_t(value - values.data());
-    if (isGiven[i]) return llvm::createStringError("--input: found " + std::string(value->name) + " twice, expected it once");
+    if (isGiven[i])
+      return llvm::createStringError("--input: found " + std::string(value->name) + " twice, expected it once");
     llvm::Expected<OwnedTensor> tensor = readNpy(text.substr(strlen(value->name) + 1), value->type);
-    if (!tensor) return llvm::createStringError("input '" + std::string(value->name) + "': " + llvm::toString(tensor.takeError()));
+    if (!tensor)
+      return llvm::createStringError("input '" + std::string(value->name) + "': " + llvm::toString(tensor.takeError()));
     tensors[i] = std::move(*tensor), isGiven[i] = true;
   }
   std::string missing;
@@ -65,22 +70,29 @@ std::string fileName(llvm::StringRef name, llvm::StringSet<> &taken) {
 
 void addGraphOptions(CLI::App &app, GraphRequest &request) {
   const char *group = "Plain graphs";
-  app.add_option("--input", request.inputs, "an input of the graph; once for each")->type_name("NAME=FILE.npy")->group(group)->allow_extra_args(false);
-  app.add_option("--output-dir", request.outputDir, "write each output to DIR/NAME.npy")->type_name("DIR")->group(group);
+  app.add_option("--input", request.inputs, "an input of the graph; once for each")
+      ->type_name("NAME=FILE.npy")
+      ->group(group)
+      ->allow_extra_args(false);
+  app.add_option("--output-dir", request.outputDir, "write each output to DIR/NAME.npy")
+      ->type_name("DIR")
+      ->group(group);
   app.add_flag("--json", request.json, "list the outputs as JSON")->group(group);
 }
 
 llvm::Error runGraph(const Model &model, const GraphRequest &request) {
   if (!model.isGraph())
-    return llvm::createStringError("found a decoder with a cache, expected a plain graph for --input; use --tokens or -p" +
-                                   std::string(model.compiledHere() ? ", or --raise=off" : ""));
+    return llvm::createStringError(
+        "found a decoder with a cache, expected a plain graph for --input; use --tokens or -p" +
+        std::string(model.compiledHere() ? ", or --raise=off" : ""));
   llvm::Expected<std::vector<OwnedTensor>> inputs = readInputs(model, request);
   if (!inputs) return inputs.takeError();
   std::vector<llmc_tensor> views;
   for (const OwnedTensor &input : *inputs) views.push_back(input.view);
   llmc_graph_result *result;
   llmc_error error;
-  if (model.api().graphRun(model.handle(), views.data(), int64_t(views.size()), &result, &error)) return apiError(error);
+  if (model.api().graphRun(model.handle(), views.data(), int64_t(views.size()), &result, &error))
+    return apiError(error);
   auto release = llvm::scope_exit([&] { model.api().graphResultFree(result); });
   if (!request.outputDir.empty())
     if (std::error_code code = llvm::sys::fs::create_directories(request.outputDir))

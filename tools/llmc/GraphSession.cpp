@@ -50,8 +50,10 @@ bool appendNumber(std::vector<char> &bytes, int32_t type, int64_t number) {
   case LLMC_BOOL: return append(char(number != 0));
   case LLMC_F32: return append(float(number));
   case LLMC_F64: return append(double(number));
-  case LLMC_F16: return append(uint16_t(llvm::APFloat(llvm::APFloat::IEEEhalf(), number).bitcastToAPInt().getZExtValue()));
-  case LLMC_BF16: return append(uint16_t(llvm::APFloat(llvm::APFloat::BFloat(), number).bitcastToAPInt().getZExtValue()));
+  case LLMC_F16:
+    return append(uint16_t(llvm::APFloat(llvm::APFloat::IEEEhalf(), number).bitcastToAPInt().getZExtValue()));
+  case LLMC_BF16:
+    return append(uint16_t(llvm::APFloat(llvm::APFloat::BFloat(), number).bitcastToAPInt().getZExtValue()));
   default: return false;
   }
 }
@@ -162,8 +164,8 @@ llvm::Error GraphSession::bindPast() {
     return llvm::createStringError("found past inputs that no present outputs belong to; give all inputs with --input");
   for (Bound *past : pasts)
     if (outputs[past->present].type != past->info->type)
-      return llvm::createStringError("input '" + std::string(past->info->name) + "': found another type than that of '" +
-                                     outputs[past->present].name + "'");
+      return llvm::createStringError("input '" + std::string(past->info->name) +
+                                     "': found another type than that of '" + outputs[past->present].name + "'");
   return llvm::Error::success();
 }
 
@@ -200,7 +202,9 @@ llvm::Expected<OwnedTensor> GraphSession::make(const Bound &input, llvm::ArrayRe
   case Role::Zeros: value = [](int64_t) { return 0; }; break;
   }
   int32_t rank = input.info->rank;
-  if (rank > 2) return llvm::createStringError("input '" + std::string(input.info->name) + "': found " + std::to_string(rank) + " dims, expected 2; give all inputs with --input");
+  if (rank > 2)
+    return llvm::createStringError("input '" + std::string(input.info->name) + "': found " + std::to_string(rank) +
+                                   " dims, expected 2; give all inputs with --input");
   tensor.view.type = input.info->type, tensor.view.rank = rank;
   if (rank == 2) tensor.view.dims[0] = 1;
   if (rank) tensor.view.dims[rank - 1] = length;
@@ -259,7 +263,8 @@ llvm::Error GraphSession::feed(llvm::ArrayRef<int32_t> tokens, int64_t, LogitsFi
   }
   llmc_graph_result *result;
   llmc_error error;
-  if (owner.api().graphRun(owner.handle(), views.data(), int64_t(views.size()), &result, &error)) return apiError(error);
+  if (owner.api().graphRun(owner.handle(), views.data(), int64_t(views.size()), &result, &error))
+    return apiError(error);
   owner.api().graphResultFree(before);
   before = result;
   if (caches) cached = int64_t(fed.size());

@@ -18,14 +18,29 @@ struct NpyType {
   const char *alsoRead;
 };
 constexpr NpyType kTypes[] = {
-    {LLMC_F32, "<f4", ""},           {LLMC_F64, "<f8", ""},        {LLMC_F16, "<f2", ""},
-    {LLMC_BOOL, "|b1", ""},          {LLMC_I8, "|i1", ""},         {LLMC_U8, "|u1", ""},
-    {LLMC_I16, "<i2", ""},           {LLMC_U16, "<u2", ""},        {LLMC_I32, "<i4", ""},
-    {LLMC_U32, "<u4", ""},           {LLMC_I64, "<i8", ""},        {LLMC_U64, "<u8", ""},
-    {LLMC_BF16, "<u2", "<V2 |V2"},   {LLMC_F8E4M3FN, "|u1", "|V1 <V1"}, {LLMC_F8E4M3FNUZ, "|u1", "|V1 <V1"},
-    {LLMC_F8E5M2, "|u1", "|V1 <V1"}, {LLMC_F8E5M2FNUZ, "|u1", "|V1 <V1"}, {LLMC_F4E2M1, "|u1", "|V1 <V1"},
-    {LLMC_F8E8M0, "|u1", "|V1 <V1"}, {LLMC_I4, "|i1", "|u1 |V1 <V1"}, {LLMC_U4, "|u1", "|i1 |V1 <V1"},
-    {LLMC_I2, "|i1", "|u1 |V1 <V1"}, {LLMC_U2, "|u1", "|i1 |V1 <V1"},
+    {LLMC_F32, "<f4", ""},
+    {LLMC_F64, "<f8", ""},
+    {LLMC_F16, "<f2", ""},
+    {LLMC_BOOL, "|b1", ""},
+    {LLMC_I8, "|i1", ""},
+    {LLMC_U8, "|u1", ""},
+    {LLMC_I16, "<i2", ""},
+    {LLMC_U16, "<u2", ""},
+    {LLMC_I32, "<i4", ""},
+    {LLMC_U32, "<u4", ""},
+    {LLMC_I64, "<i8", ""},
+    {LLMC_U64, "<u8", ""},
+    {LLMC_BF16, "<u2", "<V2 |V2"},
+    {LLMC_F8E4M3FN, "|u1", "|V1 <V1"},
+    {LLMC_F8E4M3FNUZ, "|u1", "|V1 <V1"},
+    {LLMC_F8E5M2, "|u1", "|V1 <V1"},
+    {LLMC_F8E5M2FNUZ, "|u1", "|V1 <V1"},
+    {LLMC_F4E2M1, "|u1", "|V1 <V1"},
+    {LLMC_F8E8M0, "|u1", "|V1 <V1"},
+    {LLMC_I4, "|i1", "|u1 |V1 <V1"},
+    {LLMC_U4, "|u1", "|i1 |V1 <V1"},
+    {LLMC_I2, "|i1", "|u1 |V1 <V1"},
+    {LLMC_U2, "|u1", "|i1 |V1 <V1"},
 };
 const NpyType *findType(int32_t type) {
   const NpyType *row = llvm::find_if(kTypes, [&](const NpyType &r) { return r.type == type; });
@@ -52,7 +67,8 @@ llvm::Expected<Header> parseHeader(StringRef file) {
   if (!file.starts_with(StringRef("\x93NUMPY", 6)) || file.size() < 12) return damaged("found no magic number");
   bool wide = file[6] >= 2;
   size_t begin = wide ? 12 : 10;
-  size_t length = wide ? llvm::support::endian::read32le(file.data() + 8) : llvm::support::endian::read16le(file.data() + 8);
+  size_t length =
+      wide ? llvm::support::endian::read32le(file.data() + 8) : llvm::support::endian::read16le(file.data() + 8);
   if (length > file.size() - begin) return damaged("the header is cut off");
   StringRef dict = file.substr(begin, length);
   Header header;
@@ -93,7 +109,8 @@ void reorder(const char *from, const Header &header, size_t elementBytes, std::v
 
 std::string typeText(int32_t type, llvm::ArrayRef<int64_t> dims) {
   std::string text = std::string(llmc_element_name(type) ? llmc_element_name(type) : "?") + " [";
-  for (auto [i, dim] : llvm::enumerate(dims)) text += (i ? ", " : "") + (dim < 0 ? std::string("?") : std::to_string(dim));
+  for (auto [i, dim] : llvm::enumerate(dims))
+    text += (i ? ", " : "") + (dim < 0 ? std::string("?") : std::to_string(dim));
   return text + "]";
 }
 
@@ -138,7 +155,8 @@ llvm::Error writeNpy(const std::string &path, const llmc_tensor &tensor) {
   const NpyType *row = findType(tensor.type);
   if (!row) return llvm::createStringError(path + ": found elements of an unknown type");
   std::string dict = std::string("{'descr': '") + row->written + "', 'fortran_order': False, 'shape': (";
-  for (int32_t i = 0; i < tensor.rank; ++i) dict += std::to_string(tensor.dims[i]) + (tensor.rank == 1 || i + 1 < tensor.rank ? "," : "");
+  for (int32_t i = 0; i < tensor.rank; ++i)
+    dict += std::to_string(tensor.dims[i]) + (tensor.rank == 1 || i + 1 < tensor.rank ? "," : "");
   dict += "), }";
   constexpr size_t kBefore = 10, kAlign = 64; // bytes before the dict; of the elements in the file
   dict.resize((kBefore + dict.size() + 1 + kAlign - 1) / kAlign * kAlign - kBefore, ' ');

@@ -184,8 +184,9 @@ int run(RunCommand &command) {
     return error ? fail(about(command.model, std::move(error))) : 0;
   }
   if (model->isGraph() && model->vocab() <= 0)
-    return fail(llvm::createStringError(command.model + ": found no logits of known size among the outputs of this plain "
-                                                        "graph; give its inputs with --input"));
+    return fail(llvm::createStringError(command.model +
+                                        ": found no logits of known size among the outputs of this plain "
+                                        "graph; give its inputs with --input"));
   if (llvm::Error error = runModel(command, *model, statistics)) return fail(about(command.model, std::move(error)));
   return 0;
 }
@@ -208,7 +209,8 @@ void addSampling(CLI::App &app, RunCommand &command) {
 } // namespace
 
 Command addRun(CLI::App &llmc) {
-  CLI::App *app = llmc.add_subcommand("run", "run a model: answer a prompt, talk, continue token ids, or compute a graph's outputs");
+  CLI::App *app = llmc.add_subcommand(
+      "run", "run a model: answer a prompt, talk, continue token ids, or compute a graph's outputs");
   auto command = std::make_shared<RunCommand>();
   app->add_option("MODEL", command->model, "compiled .so, Hugging Face folder, .gguf or .onnx")->required();
   auto number = [&](const char *name, int64_t &value, const char *help, CLI::Validator check) {

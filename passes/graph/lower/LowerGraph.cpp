@@ -29,18 +29,19 @@ constexpr int kDims = 8; // parameters of llmc_graph_alloc
 
 /// Operations of math that LLVM has no intrinsic for, or one that is less exact: functions of libm (f32 with an f).
 constexpr std::pair<StringLiteral, StringLiteral> kLibm[] = {
-    {"math.acos", "acos"},   {"math.acosh", "acosh"}, {"math.asin", "asin"}, {"math.asinh", "asinh"},
+    {"math.acos", "acos"},   {"math.acosh", "acosh"}, {"math.asin", "asin"},   {"math.asinh", "asinh"},
     {"math.atan", "atan"},   {"math.atan2", "atan2"}, {"math.atanh", "atanh"}, {"math.cbrt", "cbrt"},
-    {"math.cosh", "cosh"},   {"math.erf", "erf"},     {"math.erfc", "erfc"}, {"math.expm1", "expm1"},
-    {"math.log1p", "log1p"}, {"math.sinh", "sinh"},   {"math.tan", "tan"},   {"math.tanh", "tanh"},
+    {"math.cosh", "cosh"},   {"math.erf", "erf"},     {"math.erfc", "erfc"},   {"math.expm1", "expm1"},
+    {"math.log1p", "log1p"}, {"math.sinh", "sinh"},   {"math.tan", "tan"},     {"math.tanh", "tanh"},
 };
 
 class Lowering {
 public:
-  Lowering(ModuleOp module, StringRef target) : module(module), b(module.getLoc(), module.getContext()), types(module.getContext()) {
+  Lowering(ModuleOp module, StringRef target)
+      : module(module), b(module.getLoc(), module.getContext()), types(module.getContext()) {
     entryName = kGraphEntry.str();
     if (!target.empty()) entryName += "_" + target.str();
-    llvm::replace_if(entryName, [](unsigned char c) { return !isalnum(c); }, '_');
+    std::replace_if(entryName.begin(), entryName.end(), [](unsigned char c) { return !isalnum(c); }, '_');
     ptr = LLVM::LLVMPointerType::get(b.getContext());
     i64 = b.getI64Type();
   }
@@ -49,8 +50,7 @@ public:
   LogicalResult lowerRuntimeCalls() {
     SmallVector<Operation *> found;
     module.walk([&](Operation *op) {
-      if (isa<memref::AllocOp, memref::DeallocOp, cf::AssertOp>(op) ||
-          isa<math::MathDialect>(op->getDialect()))
+      if (isa<memref::AllocOp, memref::DeallocOp, cf::AssertOp>(op) || isa<math::MathDialect>(op->getDialect()))
         found.push_back(op);
     });
     for (Operation *op : found) {

@@ -44,7 +44,8 @@ Value celu(const Element &e) {
   return e.add(e.most(e.x, e.constant(0)), e.least(e.constant(0), negative));
 }
 Value selu(const Element &e) {
-  Value alpha = e.constant(e.attr("alpha", 1.67326319217681884765625)), gamma = e.constant(e.attr("gamma", 1.05070102214813232421875));
+  Value alpha = e.constant(e.attr("alpha", 1.67326319217681884765625)),
+        gamma = e.constant(e.attr("gamma", 1.05070102214813232421875));
   Value negative = e.mul(alpha, math::ExpM1Op::create(e.b, e.x));
   return e.mul(gamma, e.select(e.above(e.constant(0)), e.x, negative));
 }
@@ -67,7 +68,8 @@ Value leakyRelu(const Element &e) {
 }
 Value mish(const Element &e) { return e.mul(e.x, math::TanhOp::create(e.b, e.softplus())); }
 Value shrink(const Element &e) {
-  Value bias = e.constant(e.attr("bias", 0)), lambd = e.attr("lambd", 0.5) == 0 ? e.constant(0) : e.constant(e.attr("lambd", 0.5));
+  Value bias = e.constant(e.attr("bias", 0)),
+        lambd = e.attr("lambd", 0.5) == 0 ? e.constant(0) : e.constant(e.attr("lambd", 0.5));
   Value upper = e.select(e.above(lambd), e.sub(e.x, bias), e.constant(0));
   return e.select(e.below(arith::NegFOp::create(e.b, lambd)), e.add(e.x, bias), upper);
 }
@@ -105,8 +107,8 @@ llvm::Expected<Values> lowerActivation(NodeLowering &n) {
   const Row *row = llvm::find_if(
       kRows, [&](const Row &r) { return n.node.getOpType() == r.name && n.node.getDomain() == r.domain; });
   if (!isa<FloatType>(n.element())) return refuse("elements are not floats of 16 bits or more");
-  auto value = elementwise(n, n.in(0), n.element(),
-                           [&](Builder &b, ValueRange v) { return row->emit(Element{n, b, v[0]}); });
+  auto value =
+      elementwise(n, n.in(0), n.element(), [&](Builder &b, ValueRange v) { return row->emit(Element{n, b, v[0]}); });
   if (!value) return value.takeError();
   return Values{*value};
 }

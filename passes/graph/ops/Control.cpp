@@ -1,8 +1,8 @@
-// If, Loop and Scan: bodies are lowered where they stand, into scf.if and scf.while. Values that a loop carries may change
-// their dims from one iteration to the next, but not how many they have.
+// If, Loop and Scan: bodies are lowered where they stand, into scf.if and scf.while. Values that a loop carries may
+// change their dims from one iteration to the next, but not how many they have.
+#include "mlir/IR/Matchers.h"
 #include "passes/graph/Building.h"
 #include "passes/graph/Lowerings.h"
-#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using arith::CmpIPredicate;
@@ -72,11 +72,11 @@ llvm::Expected<Values> lowerIf(NodeLowering &n) {
 /// What Loop and Scan have in common: `carried` tensors and a condition go round, `scanned` tensors pile up.
 struct LoopForm {
   Region &body;
-  Size trips;              // at most; null: only the condition ends it
-  Value start;             // the condition before the first iteration, i1
-  Values carried;          // at the start
-  unsigned scanned;        // values that each iteration adds to a pile
-  bool yieldsCondition;    // first
+  Size trips;           // at most; null: only the condition ends it
+  Value start;          // the condition before the first iteration, i1
+  Values carried;       // at the start
+  unsigned scanned;     // values that each iteration adds to a pile
+  bool yieldsCondition; // first
   /// The arguments of the body from the iteration's index, the condition and the carried values.
   llvm::function_ref<Values(Builder &, Value, Value, ValueRange)> arguments;
 };
@@ -286,8 +286,8 @@ llvm::Expected<Values> lowerScan(NodeLowering &n) {
   };
   Values carried(n.operands.begin(), n.operands.begin() + states);
   unsigned scanned = n.node.getNumResults() - unsigned(states);
-  auto results = lowerLoopForm(n, {n.node.getBodies()[0], asIndex(b, length), integer(b, b.getI1Type(), 1), carried,
-                                   scanned, false, arguments});
+  auto results = lowerLoopForm(
+      n, {n.node.getBodies()[0], asIndex(b, length), integer(b, b.getI1Type(), 1), carried, scanned, false, arguments});
   if (!results) return results.takeError();
   for (unsigned i = 0; i < scanned; ++i) {
     Value &pile = (*results)[states + i];

@@ -25,11 +25,11 @@ Value absolute(Builder &b, Value x) {
 }
 Value sign(Builder &b, Value x) {
   Value none = zero(b, x.getType()), plus = one(b, x.getType());
-  Value minus = arith::SelectOp::create(
-      b,
-      isFloat(x) ? Value(arith::CmpFOp::create(b, CmpFPredicate::OLT, x, none))
-                 : Value(arith::CmpIOp::create(b, CmpIPredicate::slt, x, none)),
-      isFloat(x) ? number(b, x.getType(), -1) : integer(b, x.getType(), -1), isFloat(x) ? x : none);
+  Value minus = arith::SelectOp::create(b,
+                                        isFloat(x) ? Value(arith::CmpFOp::create(b, CmpFPredicate::OLT, x, none))
+                                                   : Value(arith::CmpIOp::create(b, CmpIPredicate::slt, x, none)),
+                                        isFloat(x) ? number(b, x.getType(), -1) : integer(b, x.getType(), -1),
+                                        isFloat(x) ? x : none);
   Value isPlus = isFloat(x) ? Value(arith::CmpFOp::create(b, CmpFPredicate::OGT, x, none))
                             : Value(arith::CmpIOp::create(b, CmpIPredicate::sgt, x, none));
   return arith::SelectOp::create(b, isPlus, plus, minus); // of floats zeros and NaN are themselves
@@ -132,8 +132,8 @@ Value modulo(const Pair &p) {
     differs = arith::XOrIOp::create(b, arith::CmpFOp::create(b, CmpFPredicate::OLT, rest, none),
                                     arith::CmpFOp::create(b, CmpFPredicate::OLT, p.y, none));
     isZero = arith::CmpFOp::create(b, CmpFPredicate::OEQ, rest, none);
-    return arith::SelectOp::create(
-        b, isZero, rest, arith::SelectOp::create(b, differs, arith::AddFOp::create(b, rest, p.y), rest));
+    return arith::SelectOp::create(b, isZero, rest,
+                                   arith::SelectOp::create(b, differs, arith::AddFOp::create(b, rest, p.y), rest));
   }
   check(p.n, b, b.createOrFold<arith::CmpIOp>(CmpIPredicate::ne, p.y, none), "division by zero");
   if (p.isUnsigned) return arith::RemUIOp::create(b, p.x, p.y);
@@ -142,8 +142,8 @@ Value modulo(const Pair &p) {
   if (fmod) return rest;
   differs = arith::CmpIOp::create(b, CmpIPredicate::slt, arith::XOrIOp::create(b, rest, p.y), none);
   isZero = arith::CmpIOp::create(b, CmpIPredicate::eq, rest, none);
-  return arith::SelectOp::create(
-      b, isZero, rest, arith::SelectOp::create(b, differs, arith::AddIOp::create(b, rest, p.y), rest));
+  return arith::SelectOp::create(b, isZero, rest,
+                                 arith::SelectOp::create(b, differs, arith::AddIOp::create(b, rest, p.y), rest));
 }
 
 Value sum(const Pair &p) { return p.either<arith::AddFOp, arith::AddIOp>(); }
@@ -160,8 +160,9 @@ Value disjunction(const Pair &p) { return arith::OrIOp::create(p.b, p.x, p.y); }
 Value exclusion(const Pair &p) { return arith::XOrIOp::create(p.b, p.x, p.y); }
 Value slope(const Pair &p) {
   Value isNegative = p.isFloat() ? Value(arith::CmpFOp::create(p.b, CmpFPredicate::OLT, p.x, zero(p.b, p.x.getType())))
-                     : p.isUnsigned ? integer(p.b, p.b.getI1Type(), 0)
-                                    : Value(arith::CmpIOp::create(p.b, CmpIPredicate::slt, p.x, zero(p.b, p.x.getType())));
+                     : p.isUnsigned
+                         ? integer(p.b, p.b.getI1Type(), 0)
+                         : Value(arith::CmpIOp::create(p.b, CmpIPredicate::slt, p.x, zero(p.b, p.x.getType())));
   return arith::SelectOp::create(p.b, isNegative, productOf(p), p.x);
 }
 template <CmpFPredicate OfFloats, CmpIPredicate OfSigned, CmpIPredicate OfUnsigned> Value compareBy(const Pair &p) {

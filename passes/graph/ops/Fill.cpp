@@ -1,7 +1,7 @@
 // Tensors made of numbers and places alone.
+#include "mlir/IR/Matchers.h"
 #include "passes/graph/Building.h"
 #include "passes/graph/Lowerings.h"
-#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using arith::CmpFPredicate, arith::CmpIPredicate;
@@ -75,8 +75,7 @@ llvm::Expected<Values> lowerRange(NodeLowering &n) {
     __int128 count = by > 0 ? (distance + by - 1) / by : (distance + by + 1) / by;
     if (count <= kMostScalars) {
       Values elements;
-      for (int64_t i = 0; i < int64_t(count); ++i)
-        elements.push_back(integer(b, element, start->front() + i * by));
+      for (int64_t i = 0; i < int64_t(count); ++i) elements.push_back(integer(b, element, start->front() + i * by));
       return Values{fromScalars(b, {int64_t(elements.size())}, element, elements)};
     }
   }

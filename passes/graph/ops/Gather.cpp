@@ -73,14 +73,15 @@ llvm::Expected<Values> lowerGatherNd(NodeLowering &n) {
   Sizes dims(indices.begin(), indices.end() - 1);
   dims.append(data.begin() + batch + *depth, data.end());
   return Values{generate(b, dims, n.element(), [&](Builder &nested, ValueRange at) {
-    Values row(at.begin(), at.begin() + rank - 1), places(at.begin(), at.begin() + batch);
+    ValueRange outer = at.take_front(rank - 1), batches = at.take_front(batch);
+    Values row(outer.begin(), outer.end()), places(batches.begin(), batches.end());
     row.push_back(Value());
     for (int64_t i = 0; i < *depth; ++i) {
       row.back() = indexConstant(nested, i);
-      places.push_back(
-          checkedIndex(n, nested, graph::at(nested, n.in(1), row), data[batch + i], "an index"));
+      places.push_back(checkedIndex(n, nested, graph::at(nested, n.in(1), row), data[batch + i], "an index"));
     }
-    places.append(at.begin() + rank - 1, at.end());
+    ValueRange rest = at.drop_front(rank - 1);
+    places.append(rest.begin(), rest.end());
     return graph::at(nested, n.in(0), places);
   })};
 }

@@ -259,12 +259,15 @@ llvm::Expected<Values> lowerPad(NodeLowering &n) {
     dims[at] = add(b, add(b, own[at], before[at]), (*pads)[i + axes.size()]);
   }
   bool constant = mode == "constant";
-  Value fill = constant && n.has(2) ? scalarOf(n, 2) : constant && n.node.getOnnxAttributes().contains("value")
-                   ? number(b, n.element(), n.floatAttr("value", 0)) : zero(b, n.element());
+  Value fill = constant && n.has(2) ? scalarOf(n, 2)
+               : constant && n.node.getOnnxAttributes().contains("value")
+                   ? number(b, n.element(), n.floatAttr("value", 0))
+                   : zero(b, n.element());
   if (!constant) {
     Size most = product(b, own);
-    check(n, arith::OrIOp::create(b, compare(b, CmpIPredicate::sgt, most, size(b, 0)),
-                                  compare(b, CmpIPredicate::eq, product(b, dims), size(b, 0))),
+    check(n,
+          arith::OrIOp::create(b, compare(b, CmpIPredicate::sgt, most, size(b, 0)),
+                               compare(b, CmpIPredicate::eq, product(b, dims), size(b, 0))),
           "a tensor without elements cannot be padded with them");
   }
   return Values{generate(b, dims, n.element(), [&](Builder &inner, ValueRange at) -> Value {
@@ -273,8 +276,7 @@ llvm::Expected<Values> lowerPad(NodeLowering &n) {
     for (auto [i, dim, pad] : llvm::zip(at, own, before)) {
       Value place = asIndex(inner, sub(inner, i, pad)), extent = asIndex(inner, dim);
       if (constant)
-        inside = arith::AndIOp::create(inner, inside,
-                                       arith::CmpIOp::create(inner, CmpIPredicate::ult, place, extent));
+        inside = arith::AndIOp::create(inner, inside, arith::CmpIOp::create(inner, CmpIPredicate::ult, place, extent));
       places.push_back(constant ? place : paddedFrom(inner, mode, place, extent));
     }
     if (!constant) return graph::at(inner, n.in(0), places);

@@ -35,8 +35,7 @@ llvm::Error checkReduction(NodeLowering &n) {
 }
 
 /// result[places(i)] = combined(result[...], updates[i]) for all i.
-Value writeAll(NodeLowering &n, Value data, Value updates,
-               llvm::function_ref<Values(Builder &, ValueRange)> places) {
+Value writeAll(NodeLowering &n, Value data, Value updates, llvm::function_ref<Values(Builder &, ValueRange)> places) {
   Builder &b = n.b;
   Sizes dims = dimsOf(b, updates);
   Value count = asIndex(b, product(b, dims));
@@ -81,13 +80,14 @@ llvm::Expected<Values> lowerScatterNd(NodeLowering &n) {
   for (auto [found, wanted] : llvm::zip(updates, expected))
     checkEqual(n, found, wanted, "updates have other dims than indices and data say");
   return Values{writeAll(n, n.in(0), n.in(2), [&](Builder &inner, ValueRange from) {
-    Values row(from.begin(), from.begin() + rank - 1), to;
+    ValueRange outer = from.take_front(rank - 1), rest = from.drop_front(rank - 1);
+    Values row(outer.begin(), outer.end()), to;
     row.push_back(Value());
     for (int64_t i = 0; i < *depth; ++i) {
       row.back() = indexConstant(inner, i);
       to.push_back(checkedIndex(n, inner, graph::at(inner, n.in(1), row), data[i], "an index"));
     }
-    to.append(from.begin() + rank - 1, from.end());
+    to.append(rest.begin(), rest.end());
     return to;
   })};
 }

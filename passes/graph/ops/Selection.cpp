@@ -33,8 +33,7 @@ Value placesWhere(Builder &b, Size length, llvm::function_ref<Value(Builder &, V
 }
 
 Value isSet(Builder &b, Value x) {
-  if (isa<FloatType>(x.getType()))
-    return arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, x, zero(b, x.getType()));
+  if (isa<FloatType>(x.getType())) return arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, x, zero(b, x.getType()));
   return arith::CmpIOp::create(b, CmpIPredicate::ne, x, zero(b, x.getType()));
 }
 
@@ -42,8 +41,9 @@ llvm::Expected<Values> lowerNonZero(NodeLowering &n) {
   Builder &b = n.b;
   Sizes dims = dimsOf(b, n.in(0));
   Value line = reshape(b, n.in(0), {product(b, dims)});
-  Value places = placesWhere(b, dimOf(b, line, 0),
-                             [&](Builder &inner, Value i) { return isSet(inner, toCompute(inner, at(inner, line, i))); });
+  Value places = placesWhere(b, dimOf(b, line, 0), [&](Builder &inner, Value i) {
+    return isSet(inner, toCompute(inner, at(inner, line, i)));
+  });
   // Row r of the result is the index along axis r.
   Sizes result{size(b, n.rank(0)), dimOf(b, places, 0)};
   return Values{generate(b, result, b.getI64Type(), [&](Builder &inner, ValueRange where) -> Value {

@@ -95,7 +95,8 @@ llvm::Expected<Values> lowerReshape(NodeLowering &n) {
       missing = i;
       continue;
     }
-    if (known(dim) && *known(dim) < 0) return refuse("shape: found " + llvm::Twine(*known(dim)) + ", expected -1 or more");
+    if (known(dim) && *known(dim) < 0)
+      return refuse("shape: found " + llvm::Twine(*known(dim)) + ", expected -1 or more");
     if (known(dim) == 0 && !zeroIsZero) {
       if (i >= from.size()) return refuse("shape: found 0 for a dim that the tensor does not have");
       dim = from[i];
@@ -116,7 +117,8 @@ llvm::Expected<Values> lowerReshape(NodeLowering &n) {
   }
   if (open)
     for (Size dim : to)
-      if (!surelyNotNegative(dim)) check(n, compare(b, CmpIPredicate::sge, dim, size(b, 0)), "shape has a negative size");
+      if (!surelyNotNegative(dim))
+        check(n, compare(b, CmpIPredicate::sge, dim, size(b, 0)), "shape has a negative size");
   Size found = product(b, from), expected = product(b, to);
   if (known(found) && known(expected) && known(found) != known(expected))
     return refuse("found " + llvm::Twine(*known(found)) + " elements, expected " + llvm::Twine(*known(expected)));
@@ -190,10 +192,10 @@ llvm::Expected<Values> lowerExpand(NodeLowering &n) {
   return Values{elementwiseTo(n, dims, n.in(0), n.element(), [](Builder &, ValueRange v) { return v[0]; })};
 }
 
-constexpr Lowering kRows[] = {
-    {"", "Expand", lowerExpand}, {"", "Flatten", lowerFlatten}, {"", "Reshape", lowerReshape},
-    {"", "Shape", lowerShape},   {"", "Size", lowerSize},       {"", "Squeeze", lowerSqueeze},
-    {"", "Unsqueeze", lowerUnsqueeze}};
+constexpr Lowering kRows[] = {{"", "Expand", lowerExpand},      {"", "Flatten", lowerFlatten},
+                              {"", "Reshape", lowerReshape},    {"", "Shape", lowerShape},
+                              {"", "Size", lowerSize},          {"", "Squeeze", lowerSqueeze},
+                              {"", "Unsqueeze", lowerUnsqueeze}};
 
 } // namespace
 
