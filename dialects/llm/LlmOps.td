@@ -330,7 +330,7 @@ def Llm_OnnxNodeOp : Llm_Op<"onnx_node"> {
       "::mlir::ValueRange":$inputs), [{
     build($_builder, $_state, outputs, op_type, domain, opset, onnx_attributes, inputs, ::mlir::UnitAttr(), 0);
   }]>];
-  let assemblyFormat = "$op_type `domain` $domain `opset` $opset `(` $inputs `)` $onnx_attributes attr-dict `:` functional-type($inputs, $outputs) $bodies";
+  let assemblyFormat = "$op_type `domain` $domain `opset` $opset `(` $inputs `)` $onnx_attributes attr-dict `:` functional-type($inputs, $outputs) ($bodies^)?";
   let hasVerifier = 1;
 }
 def Llm_OnnxYieldOp : Llm_Op<"onnx_yield", [Pure, Terminator, HasParent<"OnnxNodeOp">]> {
