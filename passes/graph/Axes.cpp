@@ -10,9 +10,9 @@ Scalar flag(Builder &b, bool value) {
   made.isUnsigned = true;
   return made;
 }
+} // namespace
 
-/// Whether each axis is in the list, an operand of rank 1.
-Scalars listed(NodeLowering &n, unsigned operand, int64_t rank) {
+Scalars listedAxes(NodeLowering &n, unsigned operand, int64_t rank) {
   Builder &b = n.b;
   Array list = array(n, operand);
   Scalars found;
@@ -23,8 +23,6 @@ Scalars listed(NodeLowering &n, unsigned operand, int64_t rank) {
     }));
   return found;
 }
-} // namespace
-
 Scalar Group::fold(Scalar start, llvm::function_ref<Scalar(ScalarRef, Scalar)> body) const {
   Scalars extents;
   SmallVector<unsigned> moving;
@@ -54,7 +52,7 @@ llvm::Expected<ReducedAxes> ReducedAxes::of(NodeLowering &n) {
   ReducedAxes axes;
   if (n.has(1) && !n.constant(1)) {
     if (n.rank(1) != 1) return refuse("axes: found rank " + llvm::Twine(n.rank(1)) + ", expected 1");
-    axes.reduced = listed(n, 1, rank);
+    axes.reduced = listedAxes(n, 1, rank);
     Scalar none = equal(array(n, 1).size(0), 0);
     if (!emptyMeansNone)
       for (Scalar &each : axes.reduced) each = each | none;

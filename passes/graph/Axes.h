@@ -29,6 +29,9 @@ private:
   std::optional<int64_t> count;
 };
 
+/// Whether each of `rank` axes is in a list that only the run knows, an operand of rank 1: i1.
+Scalars listedAxes(NodeLowering &n, unsigned operand, int64_t rank);
+
 /// Sizes before, of and after an axis that may be known only at run time: x as [outer, extent, inner].
 struct AxisSplit {
   Scalar outer, extent, inner;

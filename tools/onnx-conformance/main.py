@@ -19,7 +19,7 @@ import fetch  # noqa: E402
 from cases import Cases, Skip  # noqa: E402
 from tool import BIN, scratch  # noqa: E402
 
-PACKAGES = ("numpy==2.2.6", "ml_dtypes==0.5.3", "onnx==1.22.0")
+PACKAGES = ("numpy==2.2.6", "ml_dtypes==0.5.4", "onnx==1.22.0")
 WORKERS = 2
 SECONDS = 60  # of one case; the slowest takes about 2 on an idle machine
 EXIT_REFUSED = 1

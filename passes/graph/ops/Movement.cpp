@@ -1,6 +1,7 @@
 // Operators that copy elements to other places, by rules that do not depend on values.
 #include "passes/graph/Building.h"
 #include "passes/graph/Lowerings.h"
+#include "passes/graph/RuntimeAxes.h"
 
 using namespace mlir;
 using arith::CmpIPredicate;
@@ -164,6 +165,7 @@ llvm::Expected<Sizes> limits(NodeLowering &n, const char *name, unsigned operand
 
 llvm::Expected<Values> lowerSlice(NodeLowering &n) {
   Builder &b = n.b;
+  if (isRuntimeList(n, 3) || isRuntimeList(n, 4)) return sliceAtRun(n);
   auto starts = limits(n, "starts", 1);
   if (!starts) return starts.takeError();
   auto ends = limits(n, "ends", 2);
@@ -245,7 +247,11 @@ llvm::Expected<Values> lowerPad(NodeLowering &n) {
   StringRef mode = n.stringAttr("mode", "constant");
   if (!llvm::is_contained({"constant", "edge", "reflect", "wrap"}, mode)) return refuse("mode: found '" + mode + "'");
   SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(0, n.rank(0)));
-  if (n.has(3)) {
+  if (isRuntimeList(n, 3)) {
+    auto found = padsAtRun(n, *pads);
+    if (!found) return found.takeError();
+    *pads = llvm::to_vector<6>(llvm::concat<Size>(found->first, found->second));
+  } else if (n.has(3)) {
     auto read = n.mustKnow(3, "axes");
     if (!read) return read.takeError();
     axes = *read;

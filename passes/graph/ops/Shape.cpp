@@ -1,6 +1,7 @@
 // Operators that only change or ask dims.
 #include "passes/graph/Building.h"
 #include "passes/graph/Lowerings.h"
+#include "passes/graph/RuntimeAxes.h"
 
 using namespace mlir;
 using arith::CmpIPredicate;
@@ -136,6 +137,7 @@ llvm::Expected<Values> lowerFlatten(NodeLowering &n) {
 }
 
 llvm::Expected<Values> lowerSqueeze(NodeLowering &n) {
+  if (isRuntimeList(n, 1)) return squeezeAtRun(n);
   auto axes = n.axes(1, n.rank(0));
   if (!axes) return axes.takeError();
   SmallVector<int64_t> dropped;
@@ -158,6 +160,7 @@ llvm::Expected<Values> lowerSqueeze(NodeLowering &n) {
 }
 
 llvm::Expected<Values> lowerUnsqueeze(NodeLowering &n) {
+  if (isRuntimeList(n, 1)) return unsqueezeAtRun(n);
   int64_t more = 0;
   if (std::optional<SmallVector<int64_t>> attribute = n.intsAttr("axes")) {
     more = int64_t(attribute->size());
