@@ -80,6 +80,8 @@ public:
     auto entry = LLVM::LLVMFuncOp::create(b, entryName, type);
     entry->setAttr("llmc.step", b.getUnitAttr());
     graph.setLinkage(LLVM::Linkage::Internal);
+    for (auto function : module.getOps<LLVM::LLVMFuncOp>()) // LLVM would make one large function of them again
+      if (!function.isExternal() && function != graph && function != entry) function.setNoInline(true);
     Block *body = entry.addEntryBlock(b);
     b.setInsertionPointToStart(body);
     Value zero = LLVM::ConstantOp::create(b, i64, 0), one = LLVM::ConstantOp::create(b, i64, 1);
