@@ -81,7 +81,7 @@ static constexpr Operator kMathOperators[] = {
     {"Multinomial", 7, "f>.", "dtype:i sample_size:i seed:f", inferMultinomial},
     {"Neg", 7, "n>n", ""},
     {"NegativeLogLikelihoodLoss", 12, "fxf?>f", "ignore_index:i reduction:s", inferLoss},
-    {"Not", 7, "B>B", ""},
+    {"Not", 1, "B>B", ""},
     {"Or", 7, "BB>B", "", inferBroadcast},
     {"PRelu", 7, "nn>n", ""},
     {"Pow", 7, "nn>n", "", inferBroadcast},
