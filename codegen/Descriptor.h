@@ -124,6 +124,7 @@ enum class RowwiseOp : uint8_t {
   TopK,
   MergeTopK,
   QkNorm,
+  Scale,
   MoeChoose,
   MoeSort,
   MoeGather,
@@ -133,8 +134,9 @@ constexpr bool isMoe(RowwiseOp op) { return op >= RowwiseOp::MoeChoose; }
 /// What a router's logits are turned into before experts are chosen: probabilities of all experts, or each by itself.
 enum class MoeScoring : uint8_t { Softmax, Sigmoid };
 /// Rotary tables. Formula: angle = position * inv_freq[i]. Dynamic: NTK base by the sequence's length (FAMILIES.md).
-/// Table: row `position` of a stored [positions][dim] table, cosines then sines.
-enum class RopeKind : uint8_t { Formula, Dynamic, Table };
+/// Table: row `position` of a stored [positions][dim] table, cosines then sines. Long: a second set of frequencies,
+/// stored behind the first, for long sequences (LongRoPE).
+enum class RopeKind : uint8_t { Formula, Dynamic, Table, Long };
 
 /// One op over rows of `columns` (README of the family has the formula of each).
 struct RowwiseDesc {
@@ -146,10 +148,12 @@ struct RowwiseDesc {
   bool bias = false;                        // LayerNorm; MoeChoose: a correction of the scores
   Activation activation = Activation::None; // Activate; Glu: y = activation(x[:, 0:columns]) * x[:, columns:2*columns]
   WeightFormat w;                           // Embed: format of the packed table
-  float scale = 1;                          // Embed: y = scale * row; RopeTable: attention factor of cosines and sines
+  float scale = 1;         // Embed: y = scale * row; RopeTable: attention factor of cosines and sines; Scale
+  float softcap = 0;       // Scale: 0 is none
+  bool byPosition = false; // Embed: by the row's position, not its token
   RopeKind rope = RopeKind::Formula;
-  float ropeBase = 0, ropeFactor = 1; // Dynamic
-  int64_t ropeMaxPositions = 0;       // Dynamic: original positions; Table: rows of the table
+  float ropeBase = 0, ropeFactor = 1; // Dynamic; Long: the factor is that of cosines and sines of long sequences
+  int64_t ropeMaxPositions = 0;       // Dynamic, Long: original positions; Table: rows of the table
   int64_t k = 1;                      // TopK, MergeTopK: how many; Moe*: experts of a row
   int64_t parts = 1;                  // TopK, MoeScatter: runs of columns, each a unit
   int64_t experts = 0;                // MoeGather, MoeScatter

@@ -78,6 +78,16 @@ void add(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
            [&](Var column, int64_t valid) { return loadF32(b, row.x, column, valid) + loadF32(b, w, column, valid); });
 }
 
+void scaleRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  // tanh(v) = 1 - 2 / (exp(2v) + 1): its absolute error is that of a number near 1.
+  storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) {
+    Var x = loadF32(b, row.x, column, valid);
+    if (d.softcap == 0) return x * double(d.scale);
+    Var twice = x * (2.0 * double(d.scale) / double(d.softcap));
+    return b.keepLanes((Var(1.0) - Var(2.0) / (exp(b, twice) + 1.0)) * double(d.softcap), valid);
+  });
+}
+
 /// x here is the first row: the row to copy is chosen by the batch.
 void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   Var rows = b.load(b.ptr(), row.batch + int64_t(offsetof(llmc_batch, logit_rows)));
@@ -88,8 +98,8 @@ void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
 
 /// One row per op, in the order of RowwiseOp.
 constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &, const RowwiseRow &) = {
-    rmsNorm,     glu,      quantize,     add,    embedRow,     gatherRows,  ropeTableRow, layerNorm,
-    activateRow, topKPart, mergeTopKRow, qkNorm, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
+    rmsNorm,  glu,          quantize, add,      embedRow,     gatherRows,  ropeTableRow, layerNorm,     activateRow,
+    topKPart, mergeTopKRow, qkNorm,   scaleRow, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
 
 llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   KernelBuilder b(target);
@@ -120,6 +130,9 @@ Refusal refuse(const RowwiseDesc &d, const Target &) {
     return std::string("found no parts or nothing to find, expected k and parts of 1 or more");
   if (d.op == RowwiseOp::Quantize && d.out == RowFormat::F32)
     return std::string("quantize: found f32 output, expected another format");
+  if (d.op == RowwiseOp::Scale && (d.out != RowFormat::F32 || !(d.softcap >= 0)))
+    return "scale: found " + d.out.name() + " output and a softcap of " + std::to_string(d.softcap) +
+           ", expected f32 and 0 or more";
   if (d.out.is16Bit() && d.out.order == WeightKind::F32)
     return "found " + d.out.name() + " output without an order, expected the consumer's weights";
   if (d.op == RowwiseOp::QkNorm && (d.heads < 1 || d.kvHeads < 1 || d.out != RowFormat::F32))

@@ -9,12 +9,12 @@ namespace {
 
 void buildRaisePipeline(mlir::OpPassManager &manager) {
   manager.addPass(createRaiseSignature());
-  manager.addPass(createRaiseRmsNorm());
   manager.addPass(createRaiseLinear());
+  manager.addPass(createRaiseNorm()); // after linears: it may give one a bias
   manager.addPass(createRaiseEmbed());
   manager.addPass(createRaiseRope());
   manager.addPass(createRaiseAttention());
-  manager.addPass(createRaiseGatedMlp());
+  manager.addPass(createRaiseActivation());
   manager.addPass(createFinishRaise());
 }
 
