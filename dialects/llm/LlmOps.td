@@ -348,8 +348,8 @@ def Llm_OnnxNodeOp : Llm_Op<"onnx_node"> {
     scanned values), the body of Scan (states, slices of the scanned inputs; yields states, scanned values). A body
     uses the values around it as they are. What a body yields may have a narrower type than the node's result: its
     element type is the same, its dims may be known better.
-    `declared`: the rank or a dim of a result's type is not implied by the operator but only declared by the model's
-    value_info. What relies on it must check it when the node runs.
+    `declared`: the rank of a result's type is not implied by the operator but only declared by the model's value_info.
+    What relies on it must check it when the node runs.
   }];
   let arguments = (ins StrAttr:$op_type, StrAttr:$domain, I64Attr:$opset, DictionaryAttr:$onnx_attributes,
                    Variadic<AnyType>:$inputs, UnitAttr:$declared);
@@ -360,7 +360,7 @@ def Llm_OnnxNodeOp : Llm_Op<"onnx_node"> {
       "::mlir::ValueRange":$inputs), [{
     build($_builder, $_state, outputs, op_type, domain, opset, onnx_attributes, inputs, ::mlir::UnitAttr(), 0);
   }]>];
-  let assemblyFormat = "$op_type `domain` $domain `opset` $opset `(` $inputs `)` $onnx_attributes attr-dict `:` functional-type($inputs, $outputs) $bodies";
+  let assemblyFormat = "$op_type `domain` $domain `opset` $opset `(` $inputs `)` $onnx_attributes attr-dict `:` functional-type($inputs, $outputs) ($bodies^)?";
   let hasVerifier = 1;
 }
 def Llm_OnnxYieldOp : Llm_Op<"onnx_yield", [Pure, Terminator, HasParent<"OnnxNodeOp">]> {

@@ -1,17 +1,20 @@
 #include "frontends/onnx/Check.h"
 #include "dialects/llm/Llm.h"
-#include "frontends/onnx/Tensors.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/MathExtras.h"
 
+using llvm::ArrayRef;
 using llvm::StringRef;
 using llvm::Twine;
 using namespace mlir;
 
 namespace llmc::onnx {
 
+//===- Nodes ----------------------------------------------------------------===//
 int64_t Node::dim(unsigned i, int64_t axis) const {
-  if (!ranked(i)) return ShapedType::kDynamic;
+  if (!ranked(i)) return kUnknown;
   if (axis < 0) axis += rank(i);
-  return axis < 0 || axis >= rank(i) ? ShapedType::kDynamic : type(i).getDimSize(axis);
+  return axis < 0 || axis >= rank(i) ? kUnknown : type(i).getDimSize(axis);
 }
 int64_t Node::intAttr(StringRef name, int64_t absent) const {
   auto attr = attributes.getAs<IntegerAttr>(name);
@@ -32,247 +35,236 @@ std::optional<SmallVector<int64_t>> Node::intsAttr(StringRef name) const {
 }
 std::optional<SmallVector<int64_t>> Node::constant(unsigned i) const {
   if (!has(i)) return std::nullopt;
-  auto op = operands[i].getDefiningOp<llm::OnnxConstantOp>();
-  auto values = op ? dyn_cast<DenseIntElementsAttr>(op.getValue()) : DenseIntElementsAttr();
-  if (!values) return std::nullopt;
   SmallVector<int64_t> out;
-  for (const APInt &value : values) out.push_back(value.getSExtValue());
+  if (auto op = operands[i].getDefiningOp<llm::OnnxConstantOp>()) {
+    auto values = dyn_cast<DenseIntElementsAttr>(op.getValue());
+    if (!values) return std::nullopt;
+    bool isUnsigned = values.getElementType().isUnsignedInteger() || values.getElementType().isInteger(1);
+    for (const APInt &value : values) out.push_back(isUnsigned ? value.getZExtValue() : value.getSExtValue());
+    return out;
+  }
+  auto found = known ? known->find(operands[i]) : KnownElements::const_iterator();
+  if (!known || found == known->end()) return std::nullopt;
+  for (std::optional<int64_t> element : found->second) {
+    if (!element) return std::nullopt;
+    out.push_back(*element);
+  }
   return out;
 }
+std::optional<Elements> Node::elements(unsigned i) const {
+  if (!has(i) || !ranked(i) || rank(i) > 1) return std::nullopt;
+  if (known)
+    if (auto found = known->find(operands[i]); found != known->end()) return found->second;
+  std::optional<SmallVector<int64_t>> all = constant(i);
+  if (!all) return std::nullopt;
+  return Elements(all->begin(), all->end());
+}
+std::optional<SmallVector<int64_t>> Node::list(StringRef name, unsigned i) const {
+  if (std::optional<SmallVector<int64_t>> attr = intsAttr(name)) return attr;
+  return constant(i);
+}
+std::optional<SmallVector<int64_t>> Node::sizes(unsigned i) const {
+  if (!has(i)) return std::nullopt;
+  if (std::optional<Elements> elements = this->elements(i)) {
+    SmallVector<int64_t> out;
+    for (std::optional<int64_t> element : *elements) out.push_back(element.value_or(kUnknown));
+    return out;
+  }
+  int64_t count = ranked(i) && rank(i) == 1 ? dim(i, 0) : kUnknown;
+  if (!onnx::known(count) || count > 64) return std::nullopt;
+  return SmallVector<int64_t>(count, kUnknown);
+}
 
+//===- Shapes ---------------------------------------------------------------===//
 llvm::Error refuse(const Twine &reason) { return llvm::createStringError(reason); }
+llvm::Error refuseOperand(const Node &n, unsigned i, const Twine &reason) {
+  return refuse("operand '" + n.names[i] + "' " + reason);
+}
 
 llvm::Expected<int64_t> normalAxis(int64_t axis, int64_t rank, StringRef what) {
   if (axis < -rank || axis >= rank)
     return refuse(what + ": found " + Twine(axis) + ", expected one of a tensor of rank " + Twine(rank));
   return axis < 0 ? axis + rank : axis;
 }
+llvm::Expected<SmallVector<int64_t>> normalAxes(ArrayRef<int64_t> axes, int64_t rank, StringRef what) {
+  SmallVector<int64_t> out;
+  for (int64_t axis : axes) {
+    llvm::Expected<int64_t> normal = normalAxis(axis, rank, what);
+    if (!normal) return normal.takeError();
+    if (llvm::is_contained(out, *normal))
+      return refuse(what + ": found " + Twine(axis) + " twice, expected different ones");
+    out.push_back(*normal);
+  }
+  return out;
+}
 
+int64_t addDims(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (!known(a) || !known(b)) return kUnknown;
+  return llvm::AddOverflow(a, b, sum) ? INT64_MAX : sum;
+}
+int64_t mulDims(int64_t a, int64_t b) {
+  int64_t product = 0;
+  if (a == 0 || b == 0) return 0;
+  if (!known(a) || !known(b)) return kUnknown;
+  return llvm::MulOverflow(a, b, product) ? INT64_MAX : product;
+}
+
+llvm::Expected<SmallVector<int64_t>> broadcastShapes(ArrayRef<int64_t> a, ArrayRef<int64_t> b) {
+  if (a.size() < b.size()) std::swap(a, b);
+  SmallVector<int64_t> shape(a);
+  for (size_t i = 0; i < b.size(); ++i) {
+    int64_t dim = b[i], &out = shape[a.size() - b.size() + i];
+    if (dim == 1 || dim == out) continue;
+    // An unknown size is 1 or the other one.
+    if (out == 1 || !known(out))
+      out = dim;
+    else if (known(dim))
+      return refuse("found sizes of " + Twine(dim) + " and " + Twine(out) + ", expected equal ones or 1");
+  }
+  return shape;
+}
+
+Types ranked(const Node &n, ArrayRef<int64_t> shape) { return {RankedTensorType::get(shape, n.element(0))}; }
+Types unranked(const Node &n) { return {UnrankedTensorType::get(n.element(0))}; }
+
+//===- Signatures -----------------------------------------------------------===//
 namespace {
 
-Type like(Type shape, Type element) { return cast<ShapedType>(shape).clone(element); }
-
-llvm::Expected<Types> unary(const Node &n) { return Types{n.operands[0].getType()}; }
-
-llvm::Expected<Types> floatUnary(const Node &n) {
-  if (!isa<FloatType>(n.element(0))) return refuse("operand '" + n.names[0] + "' is not of a float type");
-  return unary(n);
+/// One letter of a signature with what follows it.
+struct Letter {
+  char letter = 0, suffix = 0; // suffix: 0, ? or *
+};
+struct Signature {
+  SmallVector<Letter, 8> operands, results;
+};
+Signature parseSignature(StringRef text) {
+  Signature signature;
+  auto *list = &signature.operands;
+  for (char c : text) {
+    if (c == '>')
+      list = &signature.results;
+    else if (c == '?' || c == '*')
+      list->back().suffix = c;
+    else
+      list->push_back({c, 0});
+  }
+  return signature;
+}
+/// The letter of operand or result i; {0, 0} if there is none.
+Letter at(ArrayRef<Letter> letters, unsigned i) {
+  if (i < letters.size()) return letters[i];
+  return !letters.empty() && letters.back().suffix == '*' ? letters.back() : Letter();
 }
 
-/// NumPy's broadcast of operands `from`..; dims that do not fit are an error.
-llvm::Expected<Type> broadcast(const Node &n, unsigned from, Type element) {
-  SmallVector<int64_t> shape;
-  for (unsigned i = from; i < n.operands.size(); ++i)
-    if (!n.ranked(i)) return UnrankedTensorType::get(element);
-  for (unsigned i = from; i < n.operands.size(); ++i)
-    if (size_t(n.rank(i)) > shape.size()) shape.insert(shape.begin(), n.rank(i) - shape.size(), 1);
-  for (unsigned i = from; i < n.operands.size(); ++i)
-    for (int64_t axis = 1; axis <= n.rank(i); ++axis) {
-      int64_t dim = n.dim(i, -axis), &out = shape[shape.size() - axis];
-      if (dim == 1 || dim == out) continue;
-      if (out == 1)
-        out = dim;
-      else if (ShapedType::isDynamic(out))
-        out = dim;
-      else if (!ShapedType::isDynamic(dim))
-        return refuse("operand '" + n.names[i] + "' has " + Twine(dim) + " elements where another has " + Twine(out));
+Type fixedElement(char letter, MLIRContext *context) {
+  switch (letter) {
+  case 'B': return IntegerType::get(context, 1);
+  case 'L': return IntegerType::get(context, 64);
+  case 'W': return IntegerType::get(context, 32);
+  case 'F': return Float32Type::get(context);
+  case 'U': return IntegerType::get(context, 8, IntegerType::Unsigned);
+  default: return Type();
+  }
+}
+/// What a small letter stands for, if `type` is none of it.
+const char *classRefusal(char letter, Type type) {
+  bool isBool = type.isInteger(1), isInteger = isa<IntegerType>(type) && !isBool;
+  if (StringRef("nmk").contains(letter) && isBool) return "numbers";
+  if (StringRef("fgh").contains(letter) && !isa<FloatType>(type)) return "a float type";
+  if (StringRef("ijl").contains(letter) && !isInteger) return "an integer type";
+  if (StringRef("xy").contains(letter) && !type.isSignlessInteger(32) && !type.isSignlessInteger(64))
+    return "INT32 or INT64";
+  return nullptr;
+}
+std::string text(Type type) {
+  std::string out;
+  llvm::raw_string_ostream(out) << type;
+  return out;
+}
+
+/// Binds small letters to the operands' element types.
+llvm::Error bindElements(const Signature &signature, const Node &n, Type (&bound)[128]) {
+  unsigned firstOf[128] = {};
+  for (unsigned i = 0; i < n.operands.size(); ++i) {
+    if (!n.has(i)) continue;
+    char letter = at(signature.operands, i).letter;
+    Type type = n.element(i);
+    if (Type fixed = fixedElement(letter, n.context())) {
+      if (type != fixed) return refuseOperand(n, i, "has elements of type " + text(type) + ", expected " + text(fixed));
+      continue;
     }
-  return RankedTensorType::get(shape, element);
-}
-llvm::Error sameElements(const Node &n, unsigned from) {
-  for (unsigned i = from + 1; i < n.operands.size(); ++i)
-    if (n.element(i) != n.element(from))
-      return refuse("operands '" + n.names[from] + "' and '" + n.names[i] + "' differ in element type");
+    if (letter == '_') continue;
+    if (const char *expected = classRefusal(letter, type))
+      return refuseOperand(n, i, "has elements of type " + text(type) + ", expected " + expected);
+    Type &first = bound[unsigned(letter) & 127];
+    if (first && first != type)
+      return refuse("operands '" + n.names[firstOf[unsigned(letter) & 127]] + "' and '" + n.names[i] +
+                    "' differ in element type: found " + text(first) + " and " + text(type) + ", expected one type");
+    if (!first) firstOf[unsigned(letter) & 127] = i;
+    first = type;
+  }
   return llvm::Error::success();
 }
-llvm::Expected<Types> binary(const Node &n) {
-  if (auto error = sameElements(n, 0)) return error;
-  llvm::Expected<Type> type = broadcast(n, 0, n.element(0));
-  if (!type) return type.takeError();
-  return Types{*type};
-}
-llvm::Expected<Types> power(const Node &n) {
-  llvm::Expected<Type> type = broadcast(n, 0, n.element(0));
-  if (!type) return type.takeError();
-  return Types{*type};
-}
-llvm::Expected<Types> compare(const Node &n) {
-  if (auto error = sameElements(n, 0)) return error;
-  llvm::Expected<Type> type = broadcast(n, 0, IntegerType::get(n.attributes.getContext(), 1));
-  if (!type) return type.takeError();
-  return Types{*type};
-}
-llvm::Expected<Types> where(const Node &n) {
-  if (!n.element(0).isInteger(1)) return refuse("operand '" + n.names[0] + "' is not BOOL");
-  if (auto error = sameElements(n, 1)) return error;
-  llvm::Expected<Type> type = broadcast(n, 0, n.element(1));
-  if (!type) return type.takeError();
-  return Types{*type};
-}
-llvm::Expected<Types> isNan(const Node &n) {
-  return Types{like(n.operands[0].getType(), IntegerType::get(n.attributes.getContext(), 1))};
-}
-llvm::Expected<Types> cast(const Node &n) {
-  int64_t to = n.intAttr("to", 0);
-  Type element = elementType(n.attributes.getContext(), to);
-  if (!element) return refuse("attribute to: found " + elementName(to) + ", expected a type of numbers");
-  return Types{like(n.operands[0].getType(), element)};
-}
-llvm::Expected<Types> castLike(const Node &n) { return Types{like(n.operands[0].getType(), n.element(1))}; }
 
-llvm::Expected<Types> matMul(const Node &n) {
-  if (auto error = sameElements(n, 0)) return error;
-  if (!n.ranked(0) || !n.ranked(1)) return Types{UnrankedTensorType::get(n.element(0))};
-  if (n.rank(0) < 2 || n.rank(1) < 2) return refuse("found a vector operand, expected matrices");
-  int64_t k0 = n.dim(0, -1), k1 = n.dim(1, -2);
-  if (!ShapedType::isDynamic(k0) && !ShapedType::isDynamic(k1) && k0 != k1)
-    return refuse("operand '" + n.names[0] + "' has rows of " + Twine(k0) + ", '" + n.names[1] +
-                  "' has K = " + Twine(k1));
-  int64_t rank = std::max(n.rank(0), n.rank(1));
-  SmallVector<int64_t> shape(rank, ShapedType::kDynamic);
-  for (int64_t axis = 3; axis <= rank; ++axis) { // batch dims
-    int64_t a = axis <= n.rank(0) ? n.dim(0, -axis) : 1, b = axis <= n.rank(1) ? n.dim(1, -axis) : 1;
-    shape[rank - axis] = a == 1 ? b : b == 1 || ShapedType::isDynamic(b) ? a : b;
-  }
-  shape[rank - 2] = n.dim(0, -2), shape[rank - 1] = n.dim(1, -1);
-  return Types{RankedTensorType::get(shape, n.element(0))};
-}
-llvm::Expected<Types> fusedMatMul(const Node &n) {
-  if (auto error = sameElements(n, 0)) return error;
-  return Types{UnrankedTensorType::get(n.element(0))};
-}
-llvm::Expected<Types> gemm(const Node &n) {
-  if (!n.ranked(0) || !n.ranked(1)) return Types{UnrankedTensorType::get(n.element(0))};
-  if (n.rank(0) != 2 || n.rank(1) != 2) return refuse("expects matrices");
-  bool ta = n.intAttr("transA", 0), tb = n.intAttr("transB", 0);
-  int64_t ka = n.dim(0, ta ? 0 : 1), kb = n.dim(1, tb ? 1 : 0);
-  if (!ShapedType::isDynamic(ka) && !ShapedType::isDynamic(kb) && ka != kb)
-    return refuse("found K = " + Twine(ka) + " and " + Twine(kb) + ", expected equal ones");
-  return Types{RankedTensorType::get({n.dim(0, ta ? 1 : 0), n.dim(1, tb ? 0 : 1)}, n.element(0))};
-}
-llvm::Expected<Types> softmax(const Node &n) {
-  if (n.ranked(0))
-    if (auto axis = normalAxis(n.intAttr("axis", -1), n.rank(0), "attribute axis"); !axis) return axis.takeError();
-  return unary(n);
-}
-llvm::Expected<Types> reduce(const Node &n) {
-  std::optional<SmallVector<int64_t>> axes = n.intsAttr("axes");
-  if (!axes) axes = n.constant(1);
-  bool keep = n.intAttr("keepdims", 1);
-  if (!n.ranked(0)) return Types{UnrankedTensorType::get(n.element(0))};
-  if (!axes) {
-    if (!keep && n.has(1)) return Types{UnrankedTensorType::get(n.element(0))};
-    SmallVector<int64_t> shape(keep ? n.rank(0) : 0, n.has(1) ? ShapedType::kDynamic : 1);
-    return Types{RankedTensorType::get(shape, n.element(0))};
-  }
-  SmallVector<int64_t> shape(n.type(0).getShape());
-  llvm::SmallBitVector gone(n.rank(0));
-  for (int64_t axis : *axes) {
-    llvm::Expected<int64_t> normal = normalAxis(axis, n.rank(0), "axes");
-    if (!normal) return normal.takeError();
-    gone.set(*normal);
-  }
-  SmallVector<int64_t> out;
-  for (int64_t i = 0; i < n.rank(0); ++i)
-    if (!gone[i])
-      out.push_back(shape[i]);
-    else if (keep)
-      out.push_back(1);
-  return Types{RankedTensorType::get(out, n.element(0))};
-}
-llvm::Expected<Types> range(const Node &n) {
-  if (auto error = sameElements(n, 0)) return error;
-  return Types{RankedTensorType::get({ShapedType::kDynamic}, n.element(0))};
+llvm::Error checkDims(Type type) {
+  auto ranked = dyn_cast<RankedTensorType>(type);
+  if (!ranked) return llvm::Error::success();
+  if (ranked.getRank() > 64) return refuse("a result has " + Twine(ranked.getRank()) + " dims, expected 64 at most");
+  int64_t elements = 1;
+  for (int64_t dim : ranked.getShape())
+    if (known(dim)) {
+      if (dim < 0 || dim > kMostDim) return refuse("a result has a dim of " + Twine(dim) + ", expected 0 to 2^42");
+      elements = mulDims(elements, dim);
+    }
+  if (elements > kMostDim) return refuse("a result has more than 2^42 elements");
+  return llvm::Error::success();
 }
 
-constexpr unsigned kMany = 64; // operands of Concat and Max, results of Split
-
-/// The operators of the exporters that are known to write decoders. One that is not here is refused by name.
-constexpr Operator kOperators[] = {
-    {"", "Add", 2, 2, 1, 1, "", binary},
-    {"", "And", 2, 2, 1, 1, "", binary},
-    {"", "Attention", 3, 6, 1, 4,
-     "is_causal:i kv_num_heads:i q_num_heads:i qk_matmul_output_mode:i scale:f softcap:f softmax_precision:i",
-     inferAttention},
-    {"", "Cast", 1, 1, 1, 1, "to:i! saturate:i", cast},
-    {"", "CastLike", 2, 2, 1, 1, "saturate:i", castLike},
-    {"", "Concat", 1, kMany, 1, 1, "axis:i!", inferConcat},
-    {"", "ConstantOfShape", 1, 1, 1, 1, "value:t", inferConstantOfShape},
-    {"", "Cos", 1, 1, 1, 1, "", floatUnary},
-    {"", "DequantizeLinear", 2, 3, 1, 1, "axis:i block_size:i output_dtype:i", inferDequantizeLinear},
-    {"", "Div", 2, 2, 1, 1, "", binary},
-    {"", "Equal", 2, 2, 1, 1, "", compare},
-    {"", "Erf", 1, 1, 1, 1, "", floatUnary},
-    {"", "Expand", 2, 2, 1, 1, "", inferExpand},
-    {"", "Flatten", 1, 1, 1, 1, "axis:i", inferFlatten},
-    {"", "Gather", 2, 2, 1, 1, "axis:i", inferGather},
-    {"", "GatherND", 2, 2, 1, 1, "batch_dims:i", inferGatherNd},
-    {"", "Gelu", 1, 1, 1, 1, "approximate:s", floatUnary},
-    {"", "Gemm", 2, 3, 1, 1, "alpha:f beta:f transA:i transB:i", gemm},
-    {"", "Greater", 2, 2, 1, 1, "", compare},
-    {"", "GreaterOrEqual", 2, 2, 1, 1, "", compare},
-    {"", "Identity", 1, 1, 1, 1, "", unary},
-    {"", "IsNaN", 1, 1, 1, 1, "", isNan},
-    {"", "LayerNormalization", 2, 3, 1, 3, "axis:i epsilon:f stash_type:i", inferLayerNorm},
-    {"", "Less", 2, 2, 1, 1, "", compare},
-    {"", "LessOrEqual", 2, 2, 1, 1, "", compare},
-    {"", "MatMul", 2, 2, 1, 1, "", matMul},
-    {"", "Max", 1, kMany, 1, 1, "", binary},
-    {"", "Min", 1, kMany, 1, 1, "", binary},
-    {"", "Mul", 2, 2, 1, 1, "", binary},
-    {"", "Neg", 1, 1, 1, 1, "", unary},
-    {"", "Not", 1, 1, 1, 1, "", unary},
-    {"", "Or", 2, 2, 1, 1, "", binary},
-    {"", "Pow", 2, 2, 1, 1, "", power},
-    {"", "RMSNormalization", 2, 2, 1, 1, "axis:i epsilon:f stash_type:i", inferRmsNorm},
-    {"", "Range", 3, 3, 1, 1, "", range},
-    {"", "Reciprocal", 1, 1, 1, 1, "", floatUnary},
-    {"", "ReduceMean", 1, 2, 1, 1, "axes:I keepdims:i noop_with_empty_axes:i", reduce},
-    {"", "ReduceSum", 1, 2, 1, 1, "axes:I keepdims:i noop_with_empty_axes:i", reduce},
-    {"", "Relu", 1, 1, 1, 1, "", unary},
-    {"", "Reshape", 2, 2, 1, 1, "allowzero:i", inferReshape},
-    {"", "RotaryEmbedding", 3, 4, 1, 1, "interleaved:i num_heads:i rotary_embedding_dim:i", floatUnary},
-    {"", "ScatterND", 3, 3, 1, 1, "reduction:s", unary},
-    {"", "Shape", 1, 1, 1, 1, "end:i start:i", inferShape},
-    {"", "Sigmoid", 1, 1, 1, 1, "", floatUnary},
-    {"", "SimplifiedLayerNormalization", 2, 2, 1, 2, "axis:i epsilon:f stash_type:i", inferRmsNorm},
-    {"", "Sin", 1, 1, 1, 1, "", floatUnary},
-    {"", "Slice", 3, 5, 1, 1, "", inferSlice},
-    {"", "Softmax", 1, 1, 1, 1, "axis:i", softmax},
-    {"", "Split", 1, 2, 1, kMany, "axis:i num_outputs:i", inferSplit},
-    {"", "Sqrt", 1, 1, 1, 1, "", floatUnary},
-    {"", "Squeeze", 1, 2, 1, 1, "", inferSqueeze},
-    {"", "Sub", 2, 2, 1, 1, "", binary},
-    {"", "Tanh", 1, 1, 1, 1, "", floatUnary},
-    {"", "Tile", 2, 2, 1, 1, "", inferTile},
-    {"", "Transpose", 1, 1, 1, 1, "perm:I", inferTranspose},
-    {"", "Trilu", 1, 2, 1, 1, "upper:i", unary},
-    {"", "Unsqueeze", 2, 2, 1, 1, "", inferUnsqueeze},
-    {"", "Where", 3, 3, 1, 1, "", where},
-    {"com.microsoft", "BiasGelu", 2, 2, 1, 1, "", binary},
-    {"com.microsoft", "FastGelu", 1, 2, 1, 1, "", floatUnary},
-    {"com.microsoft", "FusedMatMul", 2, 2, 1, 1, "alpha:f transA:i transB:i transBatchA:i transBatchB:i", fusedMatMul},
-    {"com.microsoft", "GatherBlockQuantized", 3, 4, 1, 1, "bits:i block_size:i gather_axis:i quantize_axis:i",
-     inferGatherBlockQuantized},
-    {"com.microsoft", "GroupQueryAttention", 7, 14, 1, 4,
-     "do_rotary:i kv_num_heads:i! local_window_size:i num_heads:i! qk_output:i rotary_interleaved:i scale:f "
-     "sliding_window_cache:i smooth_softmax:i softcap:f k_quant_type:s v_quant_type:s kv_cache_bit_width:i",
-     inferGroupQueryAttention, 0b0011110},
-    {"com.microsoft", "MatMulNBits", 3, 6, 1, 1, "K:i! N:i! accuracy_level:i bits:i block_size:i!", inferMatMulNBits},
-    {"com.microsoft", "MultiHeadAttention", 1, 10, 1, 4, "mask_filter_value:f num_heads:i! scale:f unidirectional:i",
-     inferMultiHeadAttention},
-    {"com.microsoft", "QuickGelu", 1, 1, 1, 1, "alpha:f", floatUnary},
-    {"com.microsoft", "RotaryEmbedding", 4, 4, 1, 1,
-     "interleaved:i is_packed_batching:i num_heads:i rotary_embedding_dim:i scale:f", inferMsRotary},
-    {"com.microsoft", "SkipLayerNormalization", 3, 5, 1, 4, "epsilon:f", inferSkipNorm},
-    {"com.microsoft", "SkipSimplifiedLayerNormalization", 3, 4, 1, 4, "epsilon:f", inferSkipNorm},
+//===- Rows -----------------------------------------------------------------===//
+/// Operators that are known and will not be: what they work on.
+constexpr std::pair<const char *, const char *> kOtherKinds[] = {
+    {"Sequence", "sequences are not supported"},
+    {"SplitToSequence", "sequences are not supported"},
+    {"ConcatFromSequence", "sequences are not supported"},
+    {"Optional", "optional values are not supported"},
+    {"String", "strings are not supported"},
+    {"RegexFullMatch", "strings are not supported"},
 };
+
+using Rows = llvm::StringMap<SmallVector<const Operator *, 2>>; // by domain/name, in the order of versions
+const Rows &allRows() {
+  static const Rows kRows = [] {
+    Rows rows;
+    for (auto [domain, operators] : {std::pair(StringRef(), mathOperators()),
+                                     {"", shapeOperators()},
+                                     {"", layerOperators()},
+                                     {"com.microsoft", microsoftOperators()}})
+      for (const Operator &op : operators) rows[(domain + "/" + op.name).str()].push_back(&op);
+    return rows;
+  }();
+  return kRows;
+}
 } // namespace
 
-const Operator *findOperator(StringRef domain, StringRef name) {
-  for (const Operator &op : kOperators)
-    if (name == op.name && domain == op.domain) return &op;
-  return nullptr;
+llvm::Expected<const Operator *> findOperator(StringRef domain, StringRef name, int64_t opset) {
+  StringRef shown = domain.empty() ? "ai.onnx" : domain;
+  auto found = allRows().find((domain + "/" + name).str());
+  if (found == allRows().end()) {
+    if (domain.empty())
+      for (auto [start, reason] : kOtherKinds)
+        if (name.starts_with(start)) return refuse(reason);
+    bool knownDomain = domain.empty() || domain == "com.microsoft";
+    return refuse("found an " + Twine(knownDomain ? "operator that is not known" : "operator of an unknown domain") +
+                  " (domain '" + shown + "')");
+  }
+  const Operator *row = nullptr;
+  for (const Operator *candidate : found->second)
+    if (candidate->since <= opset) row = candidate;
+  if (!row)
+    return refuse("found version " + Twine(opset) + " of domain '" + shown + "', expected at least " +
+                  Twine(found->second.front()->since) + " for this operator");
+  return row;
 }
 
 char attributeKind(const Operator &op, StringRef name) {
@@ -285,14 +277,56 @@ char attributeKind(const Operator &op, StringRef name) {
   return 0;
 }
 
-StringRef missingAttribute(const Operator &op, DictionaryAttr attributes) {
+StringRef missingAttribute(const Operator &op, ArrayRef<StringRef> present) {
   for (StringRef rest = op.attributes; !rest.empty();) {
     auto [entry, tail] = rest.split(' ');
     auto [key, kind] = entry.split(':');
-    if (kind.ends_with("!") && !attributes.contains(key)) return key;
+    if (kind.ends_with("!") && !llvm::is_contained(present, key)) return key;
     rest = tail;
   }
   return {};
+}
+
+Presence operandPresence(const Operator &op, unsigned i) {
+  Signature signature = parseSignature(op.signature);
+  Letter letter = at(signature.operands, i);
+  if (!letter.letter) return Presence::None;
+  bool optional = letter.suffix == '?' || i >= signature.operands.size() || (letter.letter == '_' && letter.suffix);
+  return optional ? Presence::Optional : Presence::Required;
+}
+
+unsigned leastOperands(const Operator &op) {
+  Signature signature = parseSignature(op.signature);
+  unsigned least = 0;
+  for (unsigned i = 0; i < signature.operands.size(); ++i)
+    if (operandPresence(op, i) == Presence::Required) least = i + 1;
+  return least;
+}
+
+std::pair<unsigned, unsigned> resultCounts(const Operator &op) {
+  Signature signature = parseSignature(op.signature);
+  unsigned least = 0;
+  for (auto [i, letter] : llvm::enumerate(signature.results))
+    if (letter.suffix != '?') least = i + 1;
+  bool many = !signature.results.empty() && signature.results.back().suffix == '*';
+  return {least, many ? UINT_MAX : unsigned(signature.results.size())};
+}
+
+llvm::Expected<Types> inferTypes(const Operator &op, const Node &n) {
+  Signature signature = parseSignature(op.signature);
+  Type bound[128] = {};
+  if (auto error = bindElements(signature, n, bound)) return error;
+  llvm::Expected<Types> types = op.infer ? op.infer(n) : Types(n.results, n.operands[0].getType());
+  if (!types) return types.takeError();
+  types->resize(n.results, UnrankedTensorType::get(Float32Type::get(n.context())));
+  for (auto [i, type] : llvm::enumerate(*types)) {
+    char letter = at(signature.results, i).letter;
+    Type element = fixedElement(letter, n.context());
+    if (!element) element = bound[unsigned(letter) & 127];
+    if (element) type = cast<ShapedType>(type).clone(element);
+    if (auto error = checkDims(type)) return error;
+  }
+  return types;
 }
 
 } // namespace llmc::onnx

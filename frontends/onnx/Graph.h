@@ -2,7 +2,6 @@
 #pragma once
 #include "frontends/onnx/Proto.h"
 #include "frontends/onnx/Tensors.h"
-#include "frontends/onnx/WireScan.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include <map>
@@ -12,10 +11,12 @@ namespace llmc::onnx {
 /// Argument and result attribute of @step: the name in the graph.
 inline constexpr llvm::StringLiteral kNameAttr = "llm.name";
 
+/// Versions of ai.onnx that are read. Those before 7 broadcast otherwise.
+inline constexpr int64_t kOldestOpset = 7, kNewestOpset = 28;
+
 /// A module with @step. `opsets` has the version of each domain ("" is ai.onnx).
-llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> importGraph(const ::onnx::ModelProto &model, const Skeleton &skeleton,
-                                                              const std::map<std::string, int64_t> &opsets,
-                                                              const TensorReader &tensors);
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+importGraph(const ::onnx::ModelProto &model, const std::map<std::string, int64_t> &opsets, const TensorReader &tensors);
 
 /// Gives each table of cosines and sines that a rotary operator reads its `rope` (or `no_rope`) attribute; see
 /// llm.onnx_tensor. Reads the tables. Errors are those of reading.

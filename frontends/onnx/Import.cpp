@@ -17,16 +17,16 @@ namespace onnx {
 namespace {
 
 // Versions whose operators have the forms that Check.cpp describes.
-constexpr int64_t kOldestIr = 3, kNewestIr = 13, kOldestOpset = 13, kNewestOpset = 23, kMicrosoftOpset = 1;
-constexpr uint64_t kMostBytes = (uint64_t(1) << 31) - 1; // of a protobuf message
+constexpr int64_t kOldestIr = 3, kNewestIr = 14, kMicrosoftOpset = 1;
+constexpr size_t kMostSkeleton = (size_t(1) << 31) - 1; // bytes of a protobuf message
 
 llvm::Expected<std::map<std::string, int64_t>> readOpsets(const ::onnx::ModelProto &model, StringRef path) {
   std::map<std::string, int64_t> opsets;
   for (const auto &entry : model.opset_import()) {
     std::string domain = entry.domain() == "ai.onnx" ? "" : entry.domain();
     int64_t version = entry.version();
-    if (!opsets.try_emplace(domain, version).second)
-      return inputError(path, "opset_import", "domain '" + domain + "' twice", "once");
+    if (auto [at, added] = opsets.try_emplace(domain, version); !added && at->second != version)
+      return inputError(path, "opset_import", "domain '" + printable(domain) + "' twice", "once");
     bool standard = domain.empty();
     if ((standard && (version < kOldestOpset || version > kNewestOpset)) ||
         (domain == "com.microsoft" && version != kMicrosoftOpset))
@@ -35,14 +35,19 @@ llvm::Expected<std::map<std::string, int64_t>> readOpsets(const ::onnx::ModelPro
                         standard ? Twine(kOldestOpset) + " to " + Twine(kNewestOpset) : Twine(kMicrosoftOpset),
                         "onnx.version_converter changes the version of a model");
   }
-  if (!opsets.count("")) return inputError(path, "opset_import", "no version of domain 'ai.onnx'", "one");
+  if (opsets.empty()) return inputError(path, "opset_import", "no version of any domain", "that of domain 'ai.onnx'");
   return opsets;
 }
 
-llvm::Error parse(const InputFile &file, const Skeleton &skeleton, ::onnx::ModelProto &model) {
-  // Protobuf bounds the depth of messages and, here, the size; what remains unread would be a second model.
+/// Reads the file but for what its tensors hold.
+llvm::Error parse(const InputFile &file, ::onnx::ModelProto &model) {
+  llvm::Expected<std::string> skeleton = scanModel(file.path(), file.bytes());
+  if (!skeleton) return skeleton.takeError();
+  if (skeleton->size() > kMostSkeleton)
+    return inputError(file.path(), "", Twine(skeleton->size()) + " bytes beside the tensors' data", "less than 2 GB");
+  // Protobuf bounds the depth of messages; what remains unread would be a second model.
   google::protobuf::LogSilencer silence;
-  if (!model.ParseFromArray(skeleton.bytes.data(), int(skeleton.bytes.size())))
+  if (!model.ParseFromArray(skeleton->data(), int(skeleton->size())))
     return inputError(file.path(), "", "bytes that protobuf cannot parse", "an ONNX model",
                       "the file is damaged, of another kind, or has more than 30 nested subgraphs");
   if (!model.has_graph()) return inputError(file.path(), "", "no graph", "an ONNX model with a graph");
@@ -80,19 +85,14 @@ llvm::Expected<ImportedModel> importOnnx(const InputFile &file, MLIRContext &con
   context.loadDialect<func::FuncDialect, llm::LlmDialect, wq::WqDialect>();
   StringRef path = file.path();
   if (file.size() == 0) return inputError(path, "", "an empty file", "an ONNX model");
-  if (file.size() > onnx::kMostBytes)
-    return inputError(path, "", Twine(file.size()) + " bytes", "less than 2 GB",
-                      "save it again with its weights as external data (onnx.save_model, save_as_external_data)");
-  llvm::Expected<onnx::Skeleton> skeleton = onnx::scanModel(path, file.bytes());
-  if (!skeleton) return skeleton.takeError();
   ::onnx::ModelProto model;
-  if (auto error = onnx::parse(file, *skeleton, model)) return error;
+  if (auto error = onnx::parse(file, model)) return error;
   llvm::Expected<std::map<std::string, int64_t>> opsets = onnx::readOpsets(model, path);
   if (!opsets) return opsets.takeError();
 
   onnx::DataFiles files(path);
   onnx::TensorReader tensors{&context, file, files};
-  llvm::Expected<OwningOpRef<ModuleOp>> module = onnx::importGraph(model, *skeleton, *opsets, tensors);
+  llvm::Expected<OwningOpRef<ModuleOp>> module = onnx::importGraph(model, *opsets, tensors);
   if (!module) return module.takeError();
   if (auto error = onnx::recoverRopes(**module, tensors)) return error;
   ImportedModel imported;

@@ -1,4 +1,5 @@
 #include "frontends/onnx/Tensors.h"
+#include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/StringExtras.h"
 
 using llvm::StringRef;
@@ -46,6 +47,9 @@ constexpr ElementRow kElements[] = {
     {21, "UINT4", integer<4, IntegerType::Unsigned>, kInt32Data},
     {22, "INT4", integer<4, IntegerType::Signed>, kInt32Data},
     {23, "FLOAT4E2M1", floating<Float4E2M1FNType>, kInt32Data},
+    {24, "FLOAT8E8M0", floating<Float8E8M0FNUType>, kInt32Data},
+    {25, "UINT2", integer<2, IntegerType::Unsigned>, kInt32Data},
+    {26, "INT2", integer<2, IntegerType::Signed>, kInt32Data},
 };
 const ElementRow *findElement(int64_t number) {
   for (const ElementRow &row : kElements)
@@ -55,7 +59,6 @@ const ElementRow *findElement(int64_t number) {
 
 constexpr int kMostRank = 8;
 constexpr int64_t kMostElements = int64_t(1) << 42; // and so 2^45 bytes at most: sums with offsets do not overflow
-constexpr int64_t kMostConstantElements = 4096;
 
 int64_t bitsOf(Type element) { return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth(); }
 
@@ -107,9 +110,9 @@ std::string elementName(int64_t number) {
   return row ? row->name : "type " + std::to_string(number);
 }
 
-llvm::Expected<Tensor> TensorReader::read(const ::onnx::TensorProto &t, llvm::ArrayRef<Payload> payloads,
-                                          StringRef place) const {
+llvm::Expected<Tensor> TensorReader::read(const ::onnx::TensorProto &t, StringRef place) const {
   StringRef path = model.path();
+  llvm::SmallVector<Payload, 1> payloads = payloadsOf(t);
   auto refuse = [&](const Twine &found, const Twine &expected) { return inputError(path, place, found, expected); };
   Type element = elementType(context, t.data_type());
   if (!element) return refuse("elements of " + elementName(t.data_type()), "a type of numbers");
@@ -143,12 +146,14 @@ llvm::Expected<Tensor> TensorReader::read(const ::onnx::TensorProto &t, llvm::Ar
     return refuse("data in several pieces", "one packed piece");
   if (!payloads.empty()) {
     tensor.bytes = Bytes{0, int64_t(payloads[0].offset), int64_t(payloads[0].size)};
+    if (payloads[0].offset > model.size() || payloads[0].size > model.size() - payloads[0].offset)
+      return refuse("data outside the file", "data within it");
     if (tensor.bytes->size != needed)
       return refuse(Twine(tensor.bytes->size) + " bytes of data", Twine(needed) + " (from its dims and type)");
     return tensor;
   }
   tensor.values = typedValues(t, field);
-  int64_t perValue = bitsOf(element) == 4 ? 2 : 1;
+  int64_t perValue = std::max<int64_t>(8 / bitsOf(element), 1);
   if (int64_t(tensor.values.size()) != (*count + perValue - 1) / perValue)
     return refuse(Twine(tensor.values.size()) + " elements of data", Twine(*count) + " (from its dims)");
   return tensor;
@@ -163,11 +168,26 @@ llvm::Expected<std::string> TensorReader::load(const Bytes &bytes, StringRef pla
   return view->str();
 }
 
+/// Elements of less than a byte, the first one in the lowest bits.
+static DenseElementsAttr unpack(RankedTensorType type, StringRef raw) {
+  Type element = type.getElementType();
+  unsigned bits = element.getIntOrFloatBitWidth();
+  SmallVector<Attribute> values;
+  for (int64_t i = 0; i < type.getNumElements(); ++i) {
+    uint64_t at = uint64_t(i) * bits;
+    APInt value(bits, uint8_t(raw[at / 8]) >> (at % 8) & ((1u << bits) - 1));
+    if (auto floating = dyn_cast<FloatType>(element))
+      values.push_back(FloatAttr::get(element, llvm::APFloat(floating.getFloatSemantics(), value)));
+    else
+      values.push_back(IntegerAttr::get(element, value));
+  }
+  return DenseElementsAttr::get(type, values);
+}
+
 llvm::Expected<DenseElementsAttr> TensorReader::constant(const Tensor &tensor) const {
   Type element = tensor.type.getElementType();
-  int64_t count = tensor.type.getNumElements(), bits = bitsOf(element);
-  if (count > kMostConstantElements || bits < 8) return DenseElementsAttr();
-  if (count == 0) return DenseElementsAttr::get(tensor.type, ArrayRef<Attribute>{});
+  int64_t bits = bitsOf(element);
+  if (tensor.type.getNumElements() == 0) return DenseElementsAttr::get(tensor.type, ArrayRef<Attribute>{});
   std::string raw;
   if (tensor.bytes) {
     llvm::Expected<std::string> bytes = load(*tensor.bytes, tensor.name);
@@ -175,13 +195,14 @@ llvm::Expected<DenseElementsAttr> TensorReader::constant(const Tensor &tensor) c
     raw = std::move(*bytes);
   } else { // two's complement, and the bits of f16 and bf16 as they are: the low bytes of each value
     for (int64_t value : tensor.values)
-      for (int64_t i = 0; i < bits / 8; ++i) raw += char(uint64_t(value) >> (8 * i));
+      for (int64_t i = 0; i < std::max<int64_t>(bits / 8, 1); ++i) raw += char(uint64_t(value) >> (8 * i));
   }
   if (element.isInteger(1)) {
     SmallVector<bool> flags;
     for (char c : raw) flags.push_back(c != 0);
     return DenseElementsAttr::get(tensor.type, flags);
   }
+  if (bits < 8) return unpack(tensor.type, raw);
   return DenseElementsAttr::getFromRawBuffer(tensor.type, ArrayRef<char>(raw.data(), raw.size()));
 }
 

@@ -21,19 +21,21 @@ struct Tensor {
   std::string name;
   mlir::RankedTensorType type;
   std::optional<Bytes> bytes;  // in a file: elements, little-endian, two to a byte if they have 4 bits
-  std::vector<int64_t> values; // int32_data, int64_data or uint64_data, if that is where they are
+  std::vector<int64_t> values; // int32_data, int64_data or uint64_data, if that is where they are: an element each, but
+                               // as many as fit a byte of those that are smaller
 };
 
 /// What reading tensors needs to know about the model's files.
 struct TensorReader {
+  static constexpr int64_t kMostConstantElements = 4096;
+
   mlir::MLIRContext *context;
   const InputFile &model;
   DataFiles &files;
 
-  /// `place` names the tensor in messages (its own name may be empty in a Constant node).
-  llvm::Expected<Tensor> read(const ::onnx::TensorProto &tensor, llvm::ArrayRef<Payload> payloads,
-                              llvm::StringRef place) const;
-  /// The elements of a small tensor (4096 at most); null for a larger one.
+  /// A tensor of a scanned model. `place` names it in messages (its own name may be empty in a Constant node).
+  llvm::Expected<Tensor> read(const ::onnx::TensorProto &tensor, llvm::StringRef place) const;
+  /// The elements of a tensor.
   llvm::Expected<mlir::DenseElementsAttr> constant(const Tensor &tensor) const;
   /// A copy of bytes of an input file.
   llvm::Expected<std::string> load(const Bytes &bytes, llvm::StringRef place) const;

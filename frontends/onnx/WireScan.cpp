@@ -80,98 +80,97 @@ void appendMessage(std::string &out, unsigned number, StringRef body) {
   out.append(body.data(), body.size());
 }
 
+/// The messages of the schema that hold tensors, and where.
+enum class Message { Model, Graph, Node, Attribute, Tensor, Sparse, Function, Drop };
+struct Rule {
+  Message in;
+  unsigned field;
+  Message to; // Drop: documentation, metadata and what does not matter here
+};
+constexpr Rule kRules[] = {
+    {Message::Model, 6, Message::Drop},          {Message::Model, 7, Message::Graph},
+    {Message::Model, 14, Message::Drop},         {Message::Model, 20, Message::Drop},
+    {Message::Model, 25, Message::Function},     {Message::Graph, 1, Message::Node},
+    {Message::Graph, 5, Message::Tensor},        {Message::Graph, 10, Message::Drop},
+    {Message::Graph, 14, Message::Drop},         {Message::Graph, 15, Message::Sparse},
+    {Message::Graph, 16, Message::Drop},         {Message::Node, 5, Message::Attribute},
+    {Message::Node, 6, Message::Drop},           {Message::Node, 9, Message::Drop},
+    {Message::Node, 10, Message::Drop},          {Message::Attribute, 5, Message::Tensor},
+    {Message::Attribute, 6, Message::Graph},     {Message::Attribute, 10, Message::Tensor},
+    {Message::Attribute, 11, Message::Graph},    {Message::Attribute, 13, Message::Drop},
+    {Message::Attribute, 22, Message::Sparse},   {Message::Attribute, 23, Message::Sparse},
+    {Message::Sparse, 1, Message::Tensor},       {Message::Sparse, 2, Message::Tensor},
+    {Message::Function, 7, Message::Node},       {Message::Function, 8, Message::Drop},
+    {Message::Function, 11, Message::Attribute}, {Message::Function, 12, Message::Drop},
+    {Message::Function, 14, Message::Drop},
+};
+const Rule *findRule(Message in, unsigned field) {
+  for (const Rule &rule : kRules)
+    if (rule.in == in && rule.field == field) return &rule;
+  return nullptr;
+}
+
+constexpr int kDocString = 12;      // of a TensorProto
+constexpr unsigned kMostDepth = 96; // of messages: protobuf's own limit is 100
+constexpr StringRef kDeepHint = "the file is damaged, or has more than 30 nested subgraphs";
+
 class Scanner {
 public:
   Scanner(StringRef path, StringRef file) : path(path), file(file) {}
 
-  llvm::Error model(StringRef bytes) {
-    return each(bytes, [&](const Field &f) -> llvm::Error {
-      if (f.wire == Length && f.number == 7) return nested(result.bytes, f, &Scanner::graph);
-      bool documentation = f.wire == Length && (f.number == 6 || f.number == 14);
-      if (!documentation) result.bytes += f.all;
-      return llvm::Error::success();
-    });
-  }
-  Skeleton result;
-
-private:
-  using Visit = llvm::Error (Scanner::*)(StringRef, std::string &);
-
-  template <typename F> llvm::Error each(StringRef bytes, F visit) {
+  llvm::Error scan(StringRef bytes, Message in, std::string &out) {
+    if (++depth > kMostDepth)
+      return inputError(path, llvm::formatv("byte {0}", bytes.data() - file.data()).str(),
+                        "more than " + llvm::Twine(kMostDepth) + " messages in each other", "fewer", kDeepHint);
+    std::string payloads;
     Fields fields(bytes);
-    for (Field f; fields.next(f);)
-      if (llvm::Error error = visit(f)) return error;
+    for (Field f; fields.next(f);) {
+      const Rule *rule = f.wire == Length ? findRule(in, f.number) : nullptr;
+      if (in == Message::Tensor && f.wire == Length && isPayload(f.number))
+        payloads += llvm::formatv("{0} {1} {2} ", f.number, f.body.data() - file.data(), f.body.size());
+      else if (in == Message::Tensor && f.wire == Length && f.number == kDocString)
+        continue; // ours alone
+      else if (!rule)
+        out += f.all;
+      else if (rule->to != Message::Drop) {
+        std::string body;
+        if (llvm::Error error = scan(f.body, rule->to, body)) return error;
+        appendMessage(out, f.number, body);
+      }
+    }
+    --depth;
+    if (!payloads.empty()) appendMessage(out, kDocString, payloads);
     if (!fields.reason) return llvm::Error::success();
     return inputError(path, llvm::formatv("byte {0}", fields.where() - file.data()).str(), fields.reason,
                       "an ONNX model", "the file is damaged, truncated or of another kind");
   }
-  llvm::Error nested(std::string &out, const Field &field, Visit visit) {
-    std::string body;
-    if (llvm::Error error = (this->*visit)(field.body, body)) return error;
-    appendMessage(out, field.number, body);
-    return llvm::Error::success();
-  }
 
-  llvm::Error graph(StringRef bytes, std::string &out) {
-    return each(bytes, [&](const Field &f) -> llvm::Error {
-      if (f.wire == Length && f.number == 1) return node(f, out);
-      if (f.wire == Length && f.number == 5) {
-        payloads = &result.initializers.emplace_back();
-        return nested(out, f, &Scanner::tensor);
-      }
-      if (f.wire != Length || f.number != 10) out += f.all;
-      return llvm::Error::success();
-    });
-  }
-  llvm::Error node(const Field &field, std::string &out) {
-    attributes = 0;
-    llvm::Error error = nested(out, field, &Scanner::nodeFields);
-    ++nodes;
-    return error;
-  }
-  llvm::Error nodeFields(StringRef bytes, std::string &out) {
-    return each(bytes, [&](const Field &f) -> llvm::Error {
-      if (f.wire == Length && f.number == 5) {
-        llvm::Error error = nested(out, f, &Scanner::attribute);
-        ++attributes;
-        return error;
-      }
-      bool documentation = f.wire == Length && (f.number == 6 || f.number == 9);
-      if (!documentation) out += f.all;
-      return llvm::Error::success();
-    });
-  }
-  llvm::Error attribute(StringRef bytes, std::string &out) {
-    return each(bytes, [&](const Field &f) -> llvm::Error {
-      if (f.wire == Length && f.number == 5) {
-        payloads = &result.nodeTensors[{nodes, attributes}];
-        return nested(out, f, &Scanner::tensor);
-      }
-      out += f.all;
-      return llvm::Error::success();
-    });
-  }
-  llvm::Error tensor(StringRef bytes, std::string &out) {
-    return each(bytes, [&](const Field &f) -> llvm::Error {
-      bool data = f.number == kRawData || f.number == kFloatData || f.number == kDoubleData;
-      if (f.wire == Length && data)
-        payloads->push_back({int(f.number), uint64_t(f.body.data() - file.data()), f.body.size()});
-      else if (f.wire != Length || f.number != 12)
-        out += f.all;
-      return llvm::Error::success();
-    });
-  }
+private:
+  static bool isPayload(unsigned field) { return field == kRawData || field == kFloatData || field == kDoubleData; }
 
   StringRef path, file;
-  std::vector<Payload> *payloads = nullptr;
-  unsigned nodes = 0, attributes = 0;
+  unsigned depth = 0;
 };
 } // namespace
 
-llvm::Expected<Skeleton> scanModel(StringRef path, StringRef bytes) {
-  Scanner scanner(path, bytes);
-  if (llvm::Error error = scanner.model(bytes)) return error;
-  return std::move(scanner.result);
+llvm::Expected<std::string> scanModel(StringRef path, StringRef bytes) {
+  std::string skeleton;
+  if (llvm::Error error = Scanner(path, bytes).scan(bytes, Message::Model, skeleton)) return error;
+  return skeleton;
+}
+
+llvm::SmallVector<Payload, 1> payloadsOf(const ::onnx::TensorProto &tensor) {
+  llvm::SmallVector<Payload, 1> payloads;
+  StringRef rest = tensor.doc_string();
+  while (!rest.empty()) {
+    Payload payload;
+    for (uint64_t *number : {&payload.field, &payload.offset, &payload.size}) {
+      if (rest.consumeInteger(10, *number)) return {};
+      rest = rest.ltrim(' ');
+    }
+    payloads.push_back(payload);
+  }
+  return payloads;
 }
 
 bool startsLikeModel(StringRef bytes) {
