@@ -98,8 +98,8 @@ void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
 
 /// One row per op, in the order of RowwiseOp.
 constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &, const RowwiseRow &) = {
-    rmsNorm,  glu,          quantize, add,      embedRow,     gatherRows,  ropeTableRow, layerNorm,     activateRow,
-    topKPart, mergeTopKRow, qkNorm,   scaleRow, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
+    rmsNorm,     glu,    quantize, add,          embedRow,    gatherRows,   ropeTableRow,  layerNorm,
+    activateRow, qkNorm, scaleRow, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
 
 llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   KernelBuilder b(target);
@@ -112,7 +112,7 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   if (int64_t bytes = moeScratch(d)) scratch = b.stack(bytes);
   b.loop(field(b.i64(), offsetof(llmc_rowwise_args, begin)), field(b.i64(), offsetof(llmc_rowwise_args, end)), 1,
          [&](Var index) {
-           Var number = d.op == RowwiseOp::TopK || d.op == RowwiseOp::MoeScatter ? index / d.parts : index;
+           Var number = d.op == RowwiseOp::MoeScatter ? index / d.parts : index;
            RowwiseRow row = {index, batch, x, x + number * d.xStride, w, third, y + number * d.yStride, scratch};
            kRows[size_t(d.op)](d, b, row);
          });
@@ -126,8 +126,6 @@ Refusal refuse(const RowwiseDesc &d, const Target &) {
   bool moves = d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable;
   if (d.out != RowFormat::F32 && moves)
     return "found " + d.out.name() + " output of an embedding or a rope table, expected f32";
-  if (d.k < 1 || d.parts < 1)
-    return std::string("found no parts or nothing to find, expected k and parts of 1 or more");
   if (d.op == RowwiseOp::Quantize && d.out == RowFormat::F32)
     return std::string("quantize: found f32 output, expected another format");
   if (d.op == RowwiseOp::Scale && (d.out != RowFormat::F32 || !(d.softcap >= 0)))

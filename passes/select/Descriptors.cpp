@@ -4,9 +4,9 @@
 
 namespace llmc {
 
-static constexpr const char *kRowwiseNames[] = {
-    "RmsNorm", "Glu",       "Quantize", "Add",   "Embed",     "GatherRows", "RopeTable", "LayerNorm", "Activate",
-    "TopK",    "MergeTopK", "QkNorm",   "Scale", "MoeChoose", "MoeSort",    "MoeGather", "MoeScatter"};
+static constexpr const char *kRowwiseNames[] = {"RmsNorm",    "Glu",       "Quantize",  "Add",       "Embed",
+                                                "GatherRows", "RopeTable", "LayerNorm", "Activate",  "QkNorm",
+                                                "Scale",      "MoeChoose", "MoeSort",   "MoeGather", "MoeScatter"};
 
 llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 

@@ -52,8 +52,7 @@ std::vector<std::pair<std::string, std::string>> allKernels(const Target &target
     add(kPortableRowwise, rowwise(RowwiseOp::LayerNorm, x), "layer_norm");
     add(kPortableRowwise, rowwise(RowwiseOp::Activate, x), "activate");
   }
-  for (RowwiseOp op :
-       {RowwiseOp::Add, RowwiseOp::GatherRows, RowwiseOp::RopeTable, RowwiseOp::TopK, RowwiseOp::MergeTopK})
+  for (RowwiseOp op : {RowwiseOp::Add, RowwiseOp::GatherRows, RowwiseOp::RopeTable})
     add(kPortableRowwise, rowwise(op), "rowwise");
   for (float softcap : {0.0f, 30.0f}) {
     RowwiseDesc d = rowwise(RowwiseOp::Scale);

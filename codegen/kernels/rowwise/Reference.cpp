@@ -3,7 +3,6 @@
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/MoeReference.h"
-#include "llvm/ADT/STLFunctionalExtras.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -64,38 +63,6 @@ void activateRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t ro
   const float *x = inputRow(d, args.x, row);
   for (int64_t c = 0; c < d.columns; ++c) values[c] = referenceActivation(d.activation, x[c]);
   writeRow(d, args, row, values);
-}
-
-/// The k largest of `count` values, largest first, of equal ones the first; what compares as nothing, and -infinity, is
-/// never among them.
-void largest(const float *x, int64_t count, int64_t k, llvm::function_ref<int32_t(int64_t)> indexOf, float *values,
-             int32_t *indices) {
-  std::vector<int64_t> order;
-  for (int64_t c = 0; c < count; ++c)
-    if (x[c] > -INFINITY) order.push_back(c);
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return x[a] != x[b] ? x[a] > x[b] : a < b; });
-  for (int64_t i = 0; i < k; ++i) {
-    bool found = i < int64_t(order.size());
-    values[i] = found ? x[order[i]] : -INFINITY;
-    indices[i] = found ? indexOf(order[i]) : -1;
-  }
-}
-
-void topK(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t unit, std::vector<float> &) {
-  int64_t part = unit % d.parts, width = topKPartColumns(d.columns, d.parts), first = part * width;
-  const float *x = inputRow(d, args.x, unit / d.parts);
-  auto *values = reinterpret_cast<float *>(outputRow(d, args, unit / d.parts));
-  auto *indices = reinterpret_cast<int32_t *>(values + d.parts * d.k);
-  largest(
-      x + first, std::clamp<int64_t>(d.columns - first, 0, width), d.k, [&](int64_t c) { return int32_t(first + c); },
-      values + part * d.k, indices + part * d.k);
-}
-
-void mergeTopK(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
-  const float *x = inputRow(d, args.x, row);
-  const auto *from = reinterpret_cast<const int32_t *>(x + d.columns);
-  auto *values = reinterpret_cast<float *>(outputRow(d, args, row));
-  largest(x, d.columns, d.k, [&](int64_t c) { return from[c]; }, values, reinterpret_cast<int32_t *>(values + d.k));
 }
 
 void glu(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
@@ -201,8 +168,6 @@ void referenceRowwise(const RowwiseDesc &desc, const llmc_rowwise_args &args) {
                                               ropeTable,
                                               layerNorm,
                                               activateRow,
-                                              topK,
-                                              mergeTopK,
                                               qkNorm,
                                               scaleRow,
                                               oneUnit<referenceMoeChoose>,
