@@ -142,6 +142,7 @@ SUITES = {
     "artifact": python_suite("e2e/artifact.py"),
     "memory": python_suite("e2e/memory.py"),
     "hostile": python_suite("e2e/hostile.py"),
+    "conformance": python_suite("../tools/onnx-conformance/main.py"),
     "smollm2": python_suite("e2e/smollm2.py"),
     "stories15m": python_suite("e2e/stories15m.py"),
 }
