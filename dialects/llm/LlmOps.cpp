@@ -95,8 +95,13 @@ LogicalResult WeightOp::verify() {
       return emitOpError("expects non-negative offsets and a positive size");
   if (getTransposed() && !isa<FloatType>(type.getElementType())) return emitOpError("only floats can be transposed");
   int64_t begin = getRowBegin().value_or(0), stored = getStoredRows().value_or(type.getDimSize(0));
-  if (begin < 0 || begin + type.getDimSize(0) > stored)
-    return emitOpError() << "is rows " << begin << " to " << begin + type.getDimSize(0) << " of " << stored;
+  int64_t rows = type.getDimSize(0), block = getRowBlock().value_or(rows), stride = getRowStride().value_or(block);
+  if (getRowBlock().has_value() != getRowStride().has_value() || block <= 0 || stride < block || rows % block ||
+      (getRowBlock() && getInterleavedHeads()))
+    return emitOpError() << "has " << rows << " rows in blocks of " << block << " out of " << stride;
+  if (begin < 0 || stored < 0 || (rows / block - 1) > (stored - begin - block) / stride || begin + block > stored)
+    return emitOpError() << "is rows " << begin << " to " << begin + (rows / block - 1) * stride + block << " of "
+                         << stored;
   if (auto heads = getInterleavedHeads(); heads && (*heads <= 0 || type.getDimSize(0) % (2 * *heads)))
     return emitOpError() << "has " << type.getDimSize(0) << " rows for " << *heads << " interleaved heads";
   return success();

@@ -42,10 +42,13 @@ def Llm_WeightOp : Llm_Op<"weight", [Symbol]> {
     [stored_rows][K], or [K][stored_rows] if `transposed` (floats only); the weight is rows `row_begin`.. of it
     (default 0, stored_rows = N). `interleaved_heads` = h: the file has the rows of each of h heads in interleaved rope
     order (GGUF's llama files): row 2i of a head of D rows is row i of the weight, row 2i+1 is row i + D/2.
+    With `row_block` = b and `row_stride` = s the rows are blocks of b out of every s stored ones (packed q, k and v that
+    take turns, head by head): row n of the weight is stored row row_begin + n / b * s + n % b.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, TypedArrayAttrBase<Llm_StorageAttr, "storage">:$storage,
                    OptionalAttr<I64Attr>:$stored_rows, OptionalAttr<I64Attr>:$row_begin, UnitAttr:$transposed,
-                   OptionalAttr<I64Attr>:$interleaved_heads);
+                   OptionalAttr<I64Attr>:$interleaved_heads, OptionalAttr<I64Attr>:$row_block,
+                   OptionalAttr<I64Attr>:$row_stride);
   let assemblyFormat = "$sym_name `:` $type $storage attr-dict";
   let hasVerifier = 1;
   let extraClassDeclaration = [{

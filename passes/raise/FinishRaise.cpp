@@ -13,6 +13,7 @@ using namespace raise;
 namespace {
 
 constexpr unsigned kMostErrors = 5;
+constexpr int64_t kDefaultContext = 4096; // positions
 
 /// Gather(x, -1, axis 1) and Unsqueeze 1 (model builder, prune_lm_head): the last token's row. @step has the logit rows
 /// for that.
@@ -183,10 +184,9 @@ struct FinishRaise : impl::FinishRaiseBase<FinishRaise> {
     }
     if (!isImportedGraph(function)) return;
     if (failed(Finisher(function).run())) return signalPassFailure();
-    if (!getOperation()->hasAttr(llm::kMaxContext)) {
-      function.emitError("found no length of the context; put genai_config.json beside the model");
-      signalPassFailure();
-    }
+    // A graph alone does not say it, unless tables of positions bound it (llmc-raise-sdpa, -rope, -embed).
+    if (!getOperation()->hasAttr(llm::kMaxContext))
+      getOperation()->setAttr(llm::kMaxContext, OpBuilder(&getContext()).getI64IntegerAttr(kDefaultContext));
   }
 };
 

@@ -125,10 +125,10 @@ Value makeWeight(PatternRewriter &rewriter, Operation *at, const WeightSpec &spe
   auto optional = [&](int64_t value) { return value ? rewriter.getI64IntegerAttr(value) : IntegerAttr(); };
   rewriter.setInsertionPoint(function);
   Location loc = NameLoc::get(rewriter.getStringAttr(StringRef(spec.name).rsplit('.').first));
-  auto made =
-      llm::WeightOp::create(rewriter, loc, rewriter.getStringAttr(spec.name), TypeAttr::get(spec.type),
-                            rewriter.getArrayAttr(spec.storage), optional(spec.storedRows), optional(spec.rowBegin),
-                            spec.transposed ? rewriter.getUnitAttr() : UnitAttr(), IntegerAttr());
+  auto made = llm::WeightOp::create(rewriter, loc, rewriter.getStringAttr(spec.name), TypeAttr::get(spec.type),
+                                    rewriter.getArrayAttr(spec.storage), optional(spec.storedRows),
+                                    optional(spec.rowBegin), spec.transposed ? rewriter.getUnitAttr() : UnitAttr(),
+                                    IntegerAttr(), optional(spec.rowBlock), optional(spec.rowStride));
   llm::WeightOp weight = made;
   for (unsigned copy = 0;; ++copy) {
     std::string name = copy ? spec.name + "." + std::to_string(copy) : spec.name;

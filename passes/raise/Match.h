@@ -57,7 +57,7 @@ struct WeightSpec {
   mlir::RankedTensorType type;
   llvm::SmallVector<mlir::Attribute> storage;
   bool transposed = false;
-  int64_t storedRows = 0, rowBegin = 0; // 0: absent
+  int64_t storedRows = 0, rowBegin = 0, rowBlock = 0, rowStride = 0; // 0: absent
 };
 mlir::Value makeWeight(mlir::PatternRewriter &rewriter, mlir::Operation *at, const WeightSpec &spec);
 /// The symbol of an llm.get_weight.

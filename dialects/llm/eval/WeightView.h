@@ -49,6 +49,7 @@ private:
   std::string symbol;
   mlir::Type elementType;
   int64_t numRows = 0, rowLength = 0, storedRows = 0, rowBegin = 0, interleavedHeads = 0;
+  int64_t rowBlock = 0, rowStride = 0; // 0: rows lie behind each other
   bool transposed = false;
   unsigned partCount = 0;
   std::array<llvm::ArrayRef<uint8_t>, wq::kMostParts> partBytes;
