@@ -311,17 +311,16 @@ std::string refuseHeadRows(const HeadRows &r) {
 
 Value emitHeadRows(PatternRewriter &rewriter, llm::OnnxNodeOp at, const HeadRows &r, Value positions, StringRef part) {
   Value x = r.rows;
+  rewriter.setInsertionPoint(at);
   if (!isWhole(r)) {
     auto linear = x.getDefiningOp<llm::LinearOp>();
     Value w = selectRows(rewriter, at, weightOf(linear.getW()), r, part);
     Value bias = linear.getBias() ? selectRows(rewriter, at, weightOf(linear.getBias()), r, part) : Value();
-    rewriter.setInsertionPoint(at);
     x = llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(rewriter.getContext(), r.heads * r.size),
                               linear.getX(), w, bias);
   }
   if (r.normWeight) {
     Value weight = makeVector(rewriter, at, r.normWeight.getDefiningOp<llm::OnnxTensorOp>());
-    rewriter.setInsertionPoint(at);
     x = llm::HeadNormOp::create(rewriter, at.getLoc(), x.getType(), x, weight,
                                 rewriter.getF32FloatAttr(float(r.epsilon)));
   }
