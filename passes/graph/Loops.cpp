@@ -3,6 +3,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "passes/graph/Building.h"
 #include "passes/graph/Scalar.h"
 
 using namespace mlir;
@@ -137,14 +138,8 @@ Value tabulate(Builder &b, ScalarRef sizes, Type element, llvm::function_ref<Sca
 }
 
 Value reshape(Array x, ScalarRef sizes) {
-  Builder &b = *x.b;
-  SmallVector<int64_t> shape;
-  for (Scalar size : sizes) shape.push_back(getConstantIntValue(size.value).value_or(ShapedType::kDynamic));
-  auto type = RankedTensorType::get(shape, x.element());
-  if (type == x.type()) return x.tensor;
-  auto sizesType = RankedTensorType::get(int64_t(sizes.size()), b.getIndexType());
-  Value target = tensor::FromElementsOp::create(b, sizesType, valuesOf(sizes));
-  return tensor::ReshapeOp::create(b, type, x.tensor, target);
+  auto folded = llvm::map_to_vector<8>(sizes, [](Scalar s) { return getAsOpFoldResult(s.value); });
+  return reshape(*x.b, x.tensor, folded);
 }
 
 Scalar product(Builder &b, ScalarRef sizes) {

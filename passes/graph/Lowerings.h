@@ -21,6 +21,7 @@ llvm::ArrayRef<Lowering> einsumLowerings();
 llvm::ArrayRef<Lowering> groupQueryLowerings();
 llvm::ArrayRef<Lowering> imageLowerings();
 llvm::ArrayRef<Lowering> layerNormLowerings();
+llvm::ArrayRef<Lowering> linearAttentionLowerings();
 llvm::ArrayRef<Lowering> lossLowerings();
 llvm::ArrayRef<Lowering> matmulLowerings();
 llvm::ArrayRef<Lowering> microsoftLowerings();

@@ -25,6 +25,7 @@ constexpr Rows kFiles[] = {
     groupQueryLowerings,
     imageLowerings,
     layerNormLowerings,
+    linearAttentionLowerings,
     lossLowerings,
     matmulLowerings,
     microsoftLowerings,

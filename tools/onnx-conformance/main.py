@@ -7,6 +7,7 @@ usage: main.py [-v] [--filter REGEX] [--update] [--operators]
   --operators  prints passing, refused and bad cases of each operator
 """
 import argparse
+import json
 import re
 import signal
 import subprocess
@@ -33,10 +34,10 @@ def reason_of(stderr, model):
 
 
 def run_llmc(model, inputs, folder):
-    """(kind, text): "done", "refused", "crash" or "timeout"."""
+    """(kind, text): "done" and llmc's list of outputs, "refused", "crash" or "timeout"."""
     import numpy as np
     from suite import to_plain
-    command = [BIN / "llmc", "run", model, "--output-dir", folder]
+    command = [BIN / "llmc", "run", model, "--raise=off", "--json", "--output-dir", folder]
     for i, (name, array) in enumerate(inputs.items()):
         if array is None:
             continue
@@ -49,24 +50,24 @@ def run_llmc(model, inputs, folder):
     except subprocess.TimeoutExpired:
         return "timeout", f"{SECONDS} s"
     if done.returncode == 0:
-        return "done", ""
+        return "done", done.stdout
     if done.returncode == EXIT_REFUSED:
         return "refused", reason_of(done.stderr, model)
     name = signal.Signals(-done.returncode).name if done.returncode < 0 else f"exit {done.returncode}"
     return "crash", f"{name}: {done.stderr.strip()[-300:]}"
 
 
-def check_outputs(outputs, folder):
-    """None, or what is wrong with the outputs in the folder."""
+def check_outputs(outputs, listed):
+    """None, or what is wrong with the outputs that llmc lists."""
     import numpy as np
     from suite import compare
+    files = {entry["name"]: entry["file"] for entry in json.loads(listed)["outputs"]}
     for name, expected in outputs.items():
         if expected is None:
             return f"{name}: the expected output is no tensor, but llmc took the model"
-        file = folder / f"{name}.npy"
-        if not file.exists():
-            return f"{name}: no such output file"
-        if difference := compare(np.load(file), expected):
+        if name not in files:
+            return f"{name}: no such output"
+        if difference := compare(np.load(files[name]), expected):
             return f"{name}: {difference}"
     return None
 
@@ -78,7 +79,7 @@ def verdict_of(case):
             kind, text = run_llmc(case.write_model(folder), run.inputs, folder)
             if kind != "done":
                 return f"{kind}: {text}"
-            if problem := check_outputs(run.outputs, folder):
+            if problem := check_outputs(run.outputs, text):
                 return f"wrong: {problem}"
     return "pass"
 

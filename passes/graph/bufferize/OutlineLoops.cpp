@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "passes/graph/Graph.h"
 #include "llvm/ADT/StringMap.h"
@@ -29,6 +30,7 @@ public:
   explicit Outliner(func::FuncOp graph) : graph(graph), builder(graph) {}
 
   void run() {
+    graph.walk([&](memref::ExpandShapeOp op) { expandByStrides(op); });
     copiesToLinalg();
     SmallVector<Operation *> found;
     graph.walk<WalkOrder::PreOrder>([&](Operation *op) {
@@ -40,6 +42,30 @@ public:
   }
 
 private:
+  /// Sizes and strides written out: expand-strided-metadata expects one dynamic size in each group at most.
+  void expandByStrides(memref::ExpandShapeOp op) {
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    MemRefType type = op.getResultType();
+    auto [strides, offset] = type.getStridesAndOffset();
+    auto metadata = memref::ExtractStridedMetadataOp::create(b, op.getSrc());
+    SmallVector<OpFoldResult> sizes = op.getMixedOutputShape(), steps(sizes.size(), b.getIndexAttr(1));
+    auto index = [&](OpFoldResult value) -> Value {
+      if (auto known = getConstantIntValue(value)) return arith::ConstantIndexOp::create(b, *known);
+      return cast<Value>(value);
+    };
+    for (auto [axis, group] : llvm::enumerate(op.getReassociationIndices())) {
+      Value step = metadata.getStrides()[axis];
+      for (int64_t i : llvm::reverse(group)) {
+        steps[i] = ShapedType::isDynamic(strides[i]) ? OpFoldResult(step) : OpFoldResult(b.getIndexAttr(strides[i]));
+        step = arith::MulIOp::create(b, step, index(sizes[i]));
+      }
+    }
+    OpFoldResult start = ShapedType::isDynamic(offset) ? OpFoldResult(metadata.getOffset()) : b.getIndexAttr(offset);
+    op.replaceAllUsesWith(
+        memref::ReinterpretCastOp::create(b, type, metadata.getBaseBuffer(), start, sizes, steps).getResult());
+    op.erase();
+  }
+
   /// What is not one piece of memory on both sides cannot be a memcpy.
   void copiesToLinalg() {
     SmallVector<memref::CopyOp> copies;

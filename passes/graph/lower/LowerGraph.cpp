@@ -80,6 +80,8 @@ public:
     auto entry = LLVM::LLVMFuncOp::create(b, entryName, type);
     entry->setAttr("llmc.step", b.getUnitAttr());
     graph.setLinkage(LLVM::Linkage::Internal);
+    for (auto function : module.getOps<LLVM::LLVMFuncOp>()) // LLVM would make one large function of them again
+      if (!function.isExternal() && function != graph && function != entry) function.setNoInline(true);
     Block *body = entry.addEntryBlock(b);
     b.setInsertionPointToStart(body);
     Value zero = LLVM::ConstantOp::create(b, i64, 0), one = LLVM::ConstantOp::create(b, i64, 1);
@@ -116,8 +118,9 @@ private:
       sizes.push_back(ShapedType::isDynamic(dim) ? Value(arith::IndexCastOp::create(b, i64, *dynamic++))
                                                  : Value(LLVM::ConstantOp::create(b, i64, dim)));
     Value one = LLVM::ConstantOp::create(b, i64, 1);
-    arguments.push_back(
-        LLVM::ConstantOp::create(b, i64, int64_t(llvm::divideCeil(type.getElementType().getIntOrFloatBitWidth(), 8))));
+    Type element = type.getElementType();
+    int64_t bits = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
+    arguments.push_back(LLVM::ConstantOp::create(b, i64, int64_t(llvm::divideCeil(bits, 8))));
     arguments.append(sizes);
     arguments.resize(2 + kDims, one);
     SmallVector<Type> parameters(2 + kDims, i64);

@@ -33,7 +33,18 @@ llvm::Expected<Values> lowerDropout(NodeLowering &n) {
   return results;
 }
 
-constexpr Lowering kRows[] = {{"", "Cast", lowerCast},
+/// The same bits as elements of another type of the same size.
+llvm::Expected<Values> lowerBitCast(NodeLowering &n) {
+  Type from = n.type(0).getElementType(), to = n.element();
+  if (from == to) return Values{n.in(0)};
+  if (from.getIntOrFloatBitWidth() != to.getIntOrFloatBitWidth()) return refuse("elements of another size");
+  return Values{generate(n.b, dimsOf(n.b, n.in(0)), to, [&](Builder &inner, ValueRange i) {
+    return arith::BitcastOp::create(inner, to, at(inner, n.in(0), i)).getResult();
+  })};
+}
+
+constexpr Lowering kRows[] = {{"", "BitCast", lowerBitCast},
+                              {"", "Cast", lowerCast},
                               {"", "CastLike", lowerCast},
                               {"", "Dropout", lowerDropout},
                               {"", "Identity", lowerIdentity}};

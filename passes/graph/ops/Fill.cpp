@@ -50,8 +50,8 @@ Size countOf(NodeLowering &n, Value start, Value limit, Value delta) {
     count = arith::FPToSIOp::create(b, b.getI64Type(), arith::SelectOp::create(b, fits, count, number(b, type, 4e18)));
     return asSize(b, count);
   }
-  Value wide[3];
-  for (auto [out, in] : llvm::zip(wide, ArrayRef{start, limit, delta}))
+  Value wide[3], given[] = {start, limit, delta};
+  for (auto [out, in] : llvm::zip(wide, given))
     out = in.getType().isInteger(64) ? in : Value(b.createOrFold<arith::ExtSIOp>(b.getI64Type(), in));
   Size from = asSize(b, wide[0]), to = asSize(b, wide[1]), by = asSize(b, wide[2]);
   if (known(by) == 1) {

@@ -84,7 +84,6 @@ constexpr Lowering kRows[] = {
     {"", "LayerNormalization", lowerNorm<kLayer>},
     {"", "RMSNormalization", lowerNorm<kRms>},
     {"", "SimplifiedLayerNormalization", lowerNorm<kSimplified>},
-    {"com.microsoft", "SimplifiedLayerNormalization", lowerNorm<kSimplified>},
     {"com.microsoft", "SkipLayerNormalization", lowerSkip<kSkip>},
     {"com.microsoft", "SkipSimplifiedLayerNormalization", lowerSkip<kSkipSimplified>},
 };

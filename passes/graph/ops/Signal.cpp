@@ -112,12 +112,43 @@ llvm::Expected<Values> lowerStft(NodeLowering &n) {
   })};
 }
 
+//===- MelWeightMatrix --------------------------------------------------------------------===//
+Scalar hertzOf(Scalar mel) { return (pow(constantLike(mel, 10), mel / 2595) - 1) * 700; }
+
+/// bins, DFT length, sample rate, lowest and highest frequency -> [DFT length / 2 + 1, bins]: triangles whose corners
+/// are equal steps of mel apart, in whole bins of the spectrum.
+llvm::Expected<Values> lowerMel(NodeLowering &n) {
+  Builder &b = n.b;
+  Type f64 = b.getF64Type();
+  auto real = [&](unsigned operand) { return convert({&b, scalarOf(n, operand)}, f64); };
+  Scalar bins = axisOperand(n, 0, 0), length = axisOperand(n, 1, 0), rate = real(2), ten = constant(b, f64, 10);
+  auto melOf = [&](Scalar hertz) { return log(hertz / 700 + 1) / log(ten) * 2595; };
+  Scalar low = melOf(real(3)), high = melOf(real(4));
+  Scalar step = (high - low) / convert(bins + 2, f64);
+  auto corner = [&](Scalar i) {
+    Scalar hertz = hertzOf(convert(i, f64) * step + low);
+    return toIndex(convert(floor(hertz * convert(length + 1, f64) / rate), b.getI64Type()));
+  };
+  return Values{tabulate(b, {length / 2 + 1, bins}, n.element(), [&](ScalarRef i) {
+    Scalar from = corner(i[1]), top = corner(i[1] + 1), to = corner(i[1] + 2), place = i[0];
+    auto share = [&](Scalar part, Scalar whole) {
+      return convert(part, f64) / convert(maximum(whole, index(b, 1)), f64);
+    };
+    Scalar zero = constant(b, f64, 0), one = constant(b, f64, 1);
+    Scalar up =
+        select((place >= from) & (place <= top), select(equal(from, top), one, share(place - from, top - from)), zero);
+    Scalar value = select((place >= top) & (place < to), share(to - place, to - top), up);
+    return convert(value, n.element());
+  })};
+}
+
 constexpr Lowering kRows[] = {
     {"", "BlackmanWindow", lowerWindow<kBlackman>},
     {"", "DFT", lowerDft},
     {"", "HammingWindow", lowerWindow<kHamming>},
     {"", "HannWindow", lowerWindow<kHann>},
     {"", "STFT", lowerStft},
+    {"", "MelWeightMatrix", lowerMel},
 };
 } // namespace
 
