@@ -60,8 +60,6 @@ const ElementRow *findElement(int64_t number) {
 constexpr int kMostRank = 8;
 constexpr int64_t kMostElements = int64_t(1) << 42; // and so 2^45 bytes at most: sums with offsets do not overflow
 
-int64_t bitsOf(Type element) { return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth(); }
-
 /// Which data fields a tensor uses, by number in the schema.
 llvm::SmallVector<int, 4> usedFields(const ::onnx::TensorProto &t, llvm::ArrayRef<Payload> payloads) {
   llvm::SmallVector<int, 4> fields;
@@ -104,6 +102,8 @@ Type elementType(MLIRContext *context, int64_t number) {
   const ElementRow *row = findElement(number);
   return row && row->type ? row->type(context) : Type();
 }
+
+int64_t bitsOf(Type element) { return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth(); }
 
 std::string elementName(int64_t number) {
   const ElementRow *row = findElement(number);

@@ -15,6 +15,9 @@ mlir::Type elementType(mlir::MLIRContext *context, int64_t number);
 /// The schema's name of a type for messages ("FLOAT16"), or the number.
 std::string elementName(int64_t number);
 
+/// Bits of an element as ONNX stores it: a BOOL has 8.
+int64_t bitsOf(mlir::Type element);
+
 /// A checked tensor: dims are not negative, their product does not overflow, and exactly as much data as they need is
 /// in one place.
 struct Tensor {
