@@ -40,8 +40,8 @@ struct TensorReader {
   llvm::Expected<Tensor> read(const ::onnx::TensorProto &tensor, llvm::StringRef place) const;
   /// The elements of a tensor.
   llvm::Expected<mlir::DenseElementsAttr> constant(const Tensor &tensor) const;
-  /// A copy of bytes of an input file.
-  llvm::Expected<std::string> load(const Bytes &bytes, llvm::StringRef place) const;
+  /// Bytes of an input file, valid until the next call.
+  llvm::Expected<llvm::StringRef> load(const Bytes &bytes, llvm::StringRef place) const;
 };
 
 } // namespace llmc::onnx
