@@ -143,6 +143,7 @@ SUITES = {
     "memory": python_suite("e2e/memory.py"),
     "onnx-size": python_suite("e2e/onnx_size.py"),
     "hostile": python_suite("e2e/hostile.py"),
+    "conformance": python_suite("../tools/onnx-conformance/main.py"),
     "smollm2": python_suite("e2e/smollm2.py"),
     "stories15m": python_suite("e2e/stories15m.py"),
 }
