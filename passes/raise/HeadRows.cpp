@@ -268,26 +268,6 @@ int64_t columnsOf(Value rows) {
 }
 bool isWhole(const HeadRows &r) { return r.begin == 0 && r.group == r.heads && columnsOf(r.rows) == r.heads * r.size; }
 
-/// Rows of a weight as a weight of their own.
-Value selectRows(PatternRewriter &rewriter, Operation *at, llm::WeightOp whole, const HeadRows &r, StringRef part) {
-  RankedTensorType type = whole.getTensorType();
-  SmallVector<int64_t> shape(type.getShape());
-  shape[0] = r.heads * r.size;
-  WeightSpec spec;
-  // transformer.h.0.attn.c_attn.weight -> transformer.h.0.attn.c_attn.q.weight
-  auto [stem, last] = whole.getSymName().rsplit('.');
-  spec.name = last.empty() ? (stem + "." + part).str() : (stem + "." + part + "." + last).str();
-  if (size_t packed = whole.getSymName().find("qkv_proj"); packed != StringRef::npos)
-    spec.name = (whole.getSymName().take_front(packed) + part + whole.getSymName().drop_front(packed + 3)).str();
-  spec.type = RankedTensorType::get(shape, type.getElementType());
-  spec.storage.assign(whole.getStorage().begin(), whole.getStorage().end());
-  spec.transposed = whole.getTransposed();
-  spec.storedRows = whole.getStoredRows().value_or(type.getDimSize(0));
-  spec.rowBegin = whole.getRowBegin().value_or(0) + r.begin;
-  if (r.group < r.heads && r.stride != r.group * r.size) spec.run = r.group * r.size, spec.runStep = r.stride;
-  return makeWeight(rewriter, at, spec);
-}
-
 } // namespace
 
 std::optional<HeadRows> readHeadRows(Elements &elements, const HeadQuery &query, Scalars &probes, std::string &reason) {
@@ -311,17 +291,19 @@ std::string refuseHeadRows(const HeadRows &r) {
 
 Value emitHeadRows(PatternRewriter &rewriter, llm::OnnxNodeOp at, const HeadRows &r, Value positions, StringRef part) {
   Value x = r.rows;
+  rewriter.setInsertionPoint(at);
   if (!isWhole(r)) {
     auto linear = x.getDefiningOp<llm::LinearOp>();
-    Value w = selectRows(rewriter, at, weightOf(linear.getW()), r, part);
-    Value bias = linear.getBias() ? selectRows(rewriter, at, weightOf(linear.getBias()), r, part) : Value();
-    rewriter.setInsertionPoint(at);
+    WeightRows rows{r.begin, r.heads * r.size};
+    if (r.group < r.heads && r.stride != r.group * r.size) rows.run = r.group * r.size, rows.runStep = r.stride;
+    Value w = sliceWeight(rewriter, at, linear.getW(), rows, part);
+    Value bias = linear.getBias() ? sliceWeight(rewriter, at, linear.getBias(), rows, part) : Value();
     x = llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(rewriter.getContext(), r.heads * r.size),
                               linear.getX(), w, bias);
   }
   if (r.normWeight) {
-    Value weight = makeVector(rewriter, at, r.normWeight.getDefiningOp<llm::OnnxTensorOp>());
-    rewriter.setInsertionPoint(at);
+    Vector vector{r.normWeight.getDefiningOp<llm::OnnxTensorOp>(), llm::OnnxConstantOp(), r.onePlusWeight ? 1.0f : 0};
+    Value weight = makeVector(rewriter, at, vector);
     x = llm::HeadNormOp::create(rewriter, at.getLoc(), x.getType(), x, weight,
                                 rewriter.getF32FloatAttr(float(r.epsilon)));
   }
