@@ -53,8 +53,7 @@ private:
       auto optional = [&](int64_t value) { return value ? builder.getI64IntegerAttr(value) : IntegerAttr(); };
       WeightOp::create(builder, loc, builder.getStringAttr(weight.name), TypeAttr::get(weight.type),
                        builder.getArrayAttr(storage), optional(weight.storedRows), optional(weight.rowBegin),
-                       weight.transposed ? builder.getUnitAttr() : UnitAttr(), optional(weight.interleavedHeads),
-                       IntegerAttr(), IntegerAttr());
+                       weight.transposed ? builder.getUnitAttr() : UnitAttr(), optional(weight.interleavedHeads));
     }
     return GetWeightOp::create(builder, loc, weight.type, FlatSymbolRefAttr::get(builder.getContext(), weight.name));
   }

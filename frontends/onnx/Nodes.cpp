@@ -35,7 +35,8 @@ llvm::Expected<GraphImporter::Values> GraphImporter::operandsOf(const ::onnx::No
     if (node.input(i).empty()) return Value();
     if (std::optional<Value> value = place.scope.find(node.input(i))) return *value;
     return failNode(node, "operand " + Twine(i) + ": found '" + printable(node.input(i)) +
-                              "', which is no input or initializer and is not made by an earlier node");
+                              "', which is no input or initializer and is not made by an earlier node" +
+                              (model.graph().input_size() ? "" : "; the graph has no inputs, a decoder has input_ids"));
   };
   Values operands;
   for (int i = 0; i < node.input_size(); ++i) {

@@ -268,24 +268,10 @@ int64_t columnsOf(Value rows) {
 }
 bool isWhole(const HeadRows &r) { return r.begin == 0 && r.group == r.heads && columnsOf(r.rows) == r.heads * r.size; }
 
-/// Rows of a weight as a weight of their own.
-Value selectRows(PatternRewriter &rewriter, Operation *at, llm::WeightOp whole, const HeadRows &r, StringRef part) {
-  RankedTensorType type = whole.getTensorType();
-  SmallVector<int64_t> shape(type.getShape());
-  shape[0] = r.heads * r.size;
-  WeightSpec spec;
-  // transformer.h.0.attn.c_attn.weight -> transformer.h.0.attn.c_attn.q.weight
-  auto [stem, last] = whole.getSymName().rsplit('.');
-  spec.name = last.empty() ? (stem + "." + part).str() : (stem + "." + part + "." + last).str();
-  if (size_t packed = whole.getSymName().find("qkv_proj"); packed != StringRef::npos)
-    spec.name = (whole.getSymName().take_front(packed) + part + whole.getSymName().drop_front(packed + 3)).str();
-  spec.type = RankedTensorType::get(shape, type.getElementType());
-  spec.storage.assign(whole.getStorage().begin(), whole.getStorage().end());
-  spec.transposed = whole.getTransposed();
-  spec.storedRows = whole.getStoredRows().value_or(type.getDimSize(0));
-  spec.rowBegin = whole.getRowBegin().value_or(0) + r.begin;
-  if (r.group < r.heads && r.stride != r.group * r.size) spec.rowBlock = r.group * r.size, spec.rowStride = r.stride;
-  return makeWeight(rewriter, at, spec);
+WeightRows rowsOf(const HeadRows &r) {
+  WeightRows rows{r.begin, r.heads * r.size};
+  if (r.group < r.heads && r.stride != r.group * r.size) rows.run = r.group * r.size, rows.runStep = r.stride;
+  return rows;
 }
 
 } // namespace
@@ -304,7 +290,8 @@ std::string refuseHeadRows(const HeadRows &r) {
   llm::WeightOp weight = linear ? weightOf(linear.getW()) : llm::WeightOp();
   if (!weight || (linear.getBias() && !weightOf(linear.getBias())))
     return "it is a part of rows that no linear with a weight makes";
-  if (weight.getInterleavedHeads() || weight.getRowBlock()) return "it is a part of a part of a weight";
+  if (linear.getBias() && weightOf(linear.getBias()).getRun()) return "it is a part of a part of a bias";
+  if (weight.getInterleavedHeads() || weight.getRun()) return "it is a part of a part of a weight";
   if (groups > 1 && r.stride < r.group * r.size) return "its heads lie in each other or in turn";
   return "";
 }
@@ -314,13 +301,14 @@ Value emitHeadRows(PatternRewriter &rewriter, llm::OnnxNodeOp at, const HeadRows
   rewriter.setInsertionPoint(at);
   if (!isWhole(r)) {
     auto linear = x.getDefiningOp<llm::LinearOp>();
-    Value w = selectRows(rewriter, at, weightOf(linear.getW()), r, part);
-    Value bias = linear.getBias() ? selectRows(rewriter, at, weightOf(linear.getBias()), r, part) : Value();
+    Value w = sliceWeight(rewriter, at, linear.getW(), rowsOf(r), part);
+    Value bias = linear.getBias() ? sliceWeight(rewriter, at, linear.getBias(), rowsOf(r), part) : Value();
     x = llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(rewriter.getContext(), r.heads * r.size),
                               linear.getX(), w, bias);
   }
   if (r.normWeight) {
-    Value weight = makeVector(rewriter, at, r.normWeight.getDefiningOp<llm::OnnxTensorOp>());
+    Value weight =
+        makeVector(rewriter, at, {r.normWeight.getDefiningOp<llm::OnnxTensorOp>(), {}, r.onePlusWeight ? 1.0f : 0.0f});
     x = llm::HeadNormOp::create(rewriter, at.getLoc(), x.getType(), x, weight,
                                 rewriter.getF32FloatAttr(float(r.epsilon)));
   }

@@ -10,13 +10,13 @@ namespace {
 void buildRaisePipeline(mlir::OpPassManager &manager) {
   manager.addPass(createRaiseSignature());
   manager.addPass(createRaiseShapes());
-  manager.addPass(createRaiseRmsNorm());
   manager.addPass(createRaiseLinear());
+  manager.addPass(createRaiseNorm()); // after linears: it may give one a bias
   manager.addPass(createRaiseEmbed());
   manager.addPass(createRaiseRope());
   manager.addPass(createRaiseAttention());
   manager.addPass(createRaiseSdpa());
-  manager.addPass(createRaiseGatedMlp());
+  manager.addPass(createRaiseActivation());
   manager.addPass(createFinishRaise());
 }
 

@@ -7,7 +7,6 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
   const struct {
     const char *name;
     void *slot;
-    bool optional = false;
   } functions[] = {
       {"llmc_abi_version", &api.abiVersion},
       {"llmc_open", &api.open},
@@ -18,7 +17,7 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
       {"llmc_context_create", &api.contextCreate},
       {"llmc_context_free", &api.contextFree},
       {"llmc_context_get_state", &api.contextGetState},
-      {"llmc_context_describe", &api.contextDescribe, /*optional=*/true},
+      {"llmc_context_describe", &api.contextDescribe},
       {"llmc_sequence_create", &api.sequenceCreate},
       {"llmc_sequence_length", &api.sequenceLength},
       {"llmc_sequence_truncate", &api.sequenceTruncate},
@@ -35,7 +34,7 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
   static_assert(sizeof functions / sizeof *functions == sizeof(Api) / sizeof(void *));
   for (const auto &function : functions) {
     void *address = lookup(function.name);
-    if (!address && !function.optional)
+    if (!address)
       return llvm::createStringError(std::string("found no function ") + function.name +
                                      ", expected it in an artifact");
     memcpy(function.slot, &address, sizeof address);

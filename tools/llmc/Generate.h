@@ -15,7 +15,7 @@ public:
 
   const Model &model() const { return owner; }
   int64_t threads() const;
-  /// How threads and memory were placed and why: lines. Empty if the artifact is too old to say.
+  /// How threads and memory were placed and why: lines.
   std::string describe() const { return describeContext(owner.api(), context); }
   int64_t positions() const { return limit; } // that the cache has room for
   int64_t length() const { return owner.api().sequenceLength(context, sequence); }

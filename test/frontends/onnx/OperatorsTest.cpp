@@ -9,15 +9,14 @@ using namespace llmc::test;
 /// Letters, kinds and order of the rows: what a wrong row would silently mean something else by.
 TEST(OnnxOperators, RowsAreWellFormed) {
   unsigned count = 0;
-  for (llvm::ArrayRef<onnx::Operator> table :
-       {onnx::mathOperators(), onnx::shapeOperators(), onnx::layerOperators(), onnx::microsoftOperators()}) {
+  for (llvm::ArrayRef<llmc::onnx::Operator> table : {llmc::onnx::mathOperators(), llmc::onnx::shapeOperators(),
+                                                     llmc::onnx::layerOperators(), llmc::onnx::microsoftOperators()}) {
     for (auto [i, op] : llvm::enumerate(table)) {
       ++count;
       llvm::StringRef signature = op.signature;
       EXPECT_EQ(signature.count('>'), 1u) << op.name;
       EXPECT_EQ(signature.find_first_not_of("abcnmkfghijlxyBLWFU_.?*>"), llvm::StringRef::npos) << op.name;
       EXPECT_FALSE(signature.split('>').second.empty()) << op.name;
-      llvm::StringRef previous;
       for (llvm::StringRef rest = op.attributes; !rest.empty();) {
         auto [entry, tail] = rest.split(' ');
         auto [key, kind] = entry.split(':');
@@ -30,7 +29,7 @@ TEST(OnnxOperators, RowsAreWellFormed) {
       EXPECT_TRUE(before < op.name || (before == op.name && table[i - 1].since < op.since)) << op.name;
     }
   }
-  EXPECT_GT(count, 300u);
+  EXPECT_GT(count, 280u); // none of the tables is missing
 }
 
 struct Row {
@@ -98,8 +97,7 @@ static const Row kTypes[] = {
     {"gemm", 18,
      "g (float[8, N] a, float[5, 8] b, float[5] c) => (float y) { y = Gemm <transA = 1, transB = 1> (a, b, c) }",
      "-> tensor<?x5xf32>"},
-    {"where", 18, "g (bool[1, M] c, float[N, 1] a, float b) => (float y) { y = Where (c, a, b) }", "-> tensor<*xf32>"},
-    {"where_ranked", 18, "g (bool[1, 7] c, float[N, 1] a, float[1] b) => (float y) { y = Where (c, a, b) }",
+    {"where", 18, "g (bool[1, 7] c, float[N, 1] a, float b) => (float y) { y = Where (c, a, b) }",
      "-> tensor<?x7xf32>"},
     {"range", 18, "g (float[1] x) => (int64 y) <int64 a = {2}, int64 b = {9}, int64 d = {3}> { y = Range (a, b, d) }",
      "-> tensor<3xi64>"},
@@ -198,8 +196,6 @@ static const Row kRefusals[] = {
      "(SequenceConstruct): sequences are not supported"},
     {"optional", 18, X "{ s = Optional (x) y = Identity (x) }", "(Optional): optional values are not supported"},
     {"string", 20, X "{ s = StringConcat (x, x) y = Identity (x) }", "(StringConcat): strings are not supported"},
-    {"sequence_input", 18, "g (seq(float[N]) x) => (float y) { y = Identity (x) }",
-     "x: found a sequence, expected a tensor type; sequences are not supported"},
     {"string_input", 18, "g (string[N] x) => (float y) { y = Identity (x) }",
      "x: found elements of STRING, expected a type of numbers"},
     {"complex_input", 18, "g (complex64[N] x) => (float y) { y = Identity (x) }", "x: found elements of COMPLEX64"},
@@ -236,7 +232,23 @@ static const Row kRefusals[] = {
     {"dims", 18,
      "g (float[1099511627776, 8] x) => (float y) { z = Concat <axis = 1> (x, x) y = Concat <axis = 0> (z, z, z, z, z, "
      "z, z, z) }",
-     "a result has a dim of 8796093022208, expected 0 to 2^42"},
+     "a result has more than 2^42 elements"},
 };
 INSTANTIATE_TEST_SUITE_P(All, OnnxRefusals, testing::ValuesIn(kRefusals),
                          [](const auto &info) { return info.param.name; });
+
+TEST(OnnxRefusals, NameSequencesMapsAndOptionals) {
+  auto typed = [](auto change) {
+    return importText("g (float[N] x) => (float y) { y = Identity (x) }", 18, [&](::onnx::ModelProto &model) {
+      auto &type = *model.mutable_graph()->mutable_input(0)->mutable_type();
+      type.Clear();
+      change(type);
+    });
+  };
+  using Type = ::onnx::TypeProto;
+  EXPECT_HAS(typed([](Type &t) { t.mutable_sequence_type(); }),
+             "x: found a sequence, expected a tensor type; sequences are not supported");
+  EXPECT_HAS(typed([](Type &t) { t.mutable_map_type(); }), "maps are not supported");
+  EXPECT_HAS(typed([](Type &t) { t.mutable_optional_type(); }), "optional values are not supported");
+  EXPECT_HAS(typed([](Type &t) { t.mutable_sparse_tensor_type(); }), "x: found a type that is not a tensor");
+}

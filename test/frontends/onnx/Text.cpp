@@ -8,17 +8,17 @@
 
 namespace llmc::test {
 
-onnx::ModelProto parseModel(llvm::StringRef text, int opset) {
+::onnx::ModelProto parseModel(llvm::StringRef text, int opset) {
   std::string whole = "<ir_version: 8, opset_import: [\"\": " + std::to_string(opset) +
                       ", \"com.microsoft\": 1, \"local\": 1]>\n" + text.str();
-  onnx::ModelProto model;
-  onnx::OnnxParser parser(whole.c_str());
+  ::onnx::ModelProto model;
+  ::onnx::OnnxParser parser(whole.c_str());
   auto status = parser.Parse(model);
   EXPECT_TRUE(status.IsOK()) << status.ErrorMessage() << "\n" << whole;
   return model;
 }
 
-std::string importModel(const onnx::ModelProto &model, llvm::StringRef path) {
+std::string importModel(const ::onnx::ModelProto &model, llvm::StringRef path) {
   std::string bytes = model.SerializeAsString(), text;
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   llvm::Expected<ImportedModel> imported = importOnnx(InputFile::view(path, bytes), context);
@@ -30,7 +30,7 @@ std::string importModel(const onnx::ModelProto &model, llvm::StringRef path) {
 }
 
 std::string importText(llvm::StringRef text, int opset, Edit edit) {
-  onnx::ModelProto model = parseModel(text, opset);
+  ::onnx::ModelProto model = parseModel(text, opset);
   edit(model);
   return importModel(model);
 }
