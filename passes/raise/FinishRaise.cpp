@@ -14,6 +14,7 @@ using namespace raise;
 namespace {
 
 constexpr unsigned kMostErrors = 5;
+constexpr int64_t kDefaultContext = 4096; // positions
 
 /// Whether starts, ends and steps of a Slice take the last of axis 1 (of [batch, tokens, C]) alone.
 bool takesLast(llm::OnnxNodeOp slice) {
@@ -224,10 +225,9 @@ struct FinishRaise : impl::FinishRaiseBase<FinishRaise> {
     }
     if (!isImportedGraph(function)) return;
     if (failed(Finisher(function).run())) return signalPassFailure();
-    if (!getOperation()->hasAttr(llm::kMaxContext)) {
-      function.emitError("found no length of the context; put genai_config.json beside the model");
-      signalPassFailure();
-    }
+    // A graph alone does not say it, unless tables of positions bound it (llmc-raise-sdpa, -rope, -embed).
+    if (!getOperation()->hasAttr(llm::kMaxContext))
+      getOperation()->setAttr(llm::kMaxContext, OpBuilder(&getContext()).getI64IntegerAttr(kDefaultContext));
   }
 };
 

@@ -14,6 +14,14 @@ def RaiseSignature : Pass<"llmc-raise-signature", "mlir::ModuleOp"> {
     Refuses (error): no input_ids of integers [batch, tokens] (a graph that begins at inputs_embeds).
   }];
 }
+def RaiseShapes : Pass<"llmc-raise-shapes", "mlir::ModuleOp"> {
+  let summary = "the types of nodes' results say what the graph's shape arithmetic comes to";
+  let dependentDialects = ["::llmc::llm::LlmDialect"];
+  let description = [{
+    Needs llmc-raise-signature. Leaves ranks and sizes in types that the importer left open, as Elements.h proves them:
+    rows of [batch, tokens, C] that come out of a Reshape have a known C.
+  }];
+}
 def RaiseLinear : Pass<"llmc-raise-linear", "mlir::ModuleOp"> {
   let summary = "products with a weight become llm.linear";
   let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
@@ -78,6 +86,18 @@ def RaiseAttention : Pass<"llmc-raise-attention", "mlir::ModuleOp"> {
     Refuses (remark): an attention bias, a quantised cache, a sliding one below its window; seqlens_k that is
     not the sum of attention_mask minus one; a mask that is not proved to be the causal one; a cache that is not the
     graph's own.
+  }];
+}
+def RaiseSdpa : Pass<"llmc-raise-sdpa", "mlir::ModuleOp"> {
+  let summary = "attention that the graph writes out becomes llm.rope and llm.attention over the cache";
+  let dependentDialects = ["::llmc::llm::LlmDialect", "::llmc::wq::WqDialect"];
+  let description = [{
+    Needs llmc-raise-linear and -signature. Softmax and the standard Attention operator, with all that leads to them:
+    what is proved, and how, is in README.md. Leaves llm.linear of a part of a packed weight, llm.head_norm, llm.rope,
+    llm.attention; past and present disappear as in llmc-raise-attention. Gather of a table by positions becomes
+    llm.embed of positions.
+    Refuses (remark): a mask that is not proved to be causal, with or without a window; q, k or v that are not proved to
+    be columns of rows, normed and rotated; a cache that is not proved to be one; heads that share keys unevenly.
   }];
 }
 def RaiseActivation : Pass<"llmc-raise-activation", "mlir::ModuleOp"> {

@@ -20,18 +20,7 @@ struct Fixture {
 };
 void PrintTo(const Fixture &fixture, std::ostream *out) { *out << fixture.name; }
 
-/// Runs the pipeline; the first error, or empty.
-static std::string raiseModule(ImportedModel &model) {
-  std::string reason;
-  mlir::ScopedDiagnosticHandler handler(model.module->getContext(), [&](mlir::Diagnostic &diagnostic) {
-    if (reason.empty() && diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error) reason = diagnostic.str();
-    return mlir::success();
-  });
-  mlir::PassManager passes(model.module->getContext());
-  buildRaisePipeline(passes);
-  if (mlir::failed(passes.run(*model.module)) && reason.empty()) reason = "failed without a reason";
-  return reason;
-}
+using test::raiseModule;
 
 static std::map<std::string, unsigned> histogram(mlir::ModuleOp module) {
   std::map<std::string, unsigned> ops;
