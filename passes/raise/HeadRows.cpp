@@ -268,6 +268,12 @@ int64_t columnsOf(Value rows) {
 }
 bool isWhole(const HeadRows &r) { return r.begin == 0 && r.group == r.heads && columnsOf(r.rows) == r.heads * r.size; }
 
+WeightRows rowsOf(const HeadRows &r) {
+  WeightRows rows{r.begin, r.heads * r.size};
+  if (r.group < r.heads && r.stride != r.group * r.size) rows.run = r.group * r.size, rows.runStep = r.stride;
+  return rows;
+}
+
 } // namespace
 
 std::optional<HeadRows> readHeadRows(Elements &elements, const HeadQuery &query, Scalars &probes, std::string &reason) {
@@ -284,6 +290,7 @@ std::string refuseHeadRows(const HeadRows &r) {
   llm::WeightOp weight = linear ? weightOf(linear.getW()) : llm::WeightOp();
   if (!weight || (linear.getBias() && !weightOf(linear.getBias())))
     return "it is a part of rows that no linear with a weight makes";
+  if (linear.getBias() && weightOf(linear.getBias()).getRun()) return "it is a part of a part of a bias";
   if (weight.getInterleavedHeads() || weight.getRun()) return "it is a part of a part of a weight";
   if (groups > 1 && r.stride < r.group * r.size) return "its heads lie in each other or in turn";
   return "";
@@ -294,16 +301,14 @@ Value emitHeadRows(PatternRewriter &rewriter, llm::OnnxNodeOp at, const HeadRows
   rewriter.setInsertionPoint(at);
   if (!isWhole(r)) {
     auto linear = x.getDefiningOp<llm::LinearOp>();
-    WeightRows rows{r.begin, r.heads * r.size};
-    if (r.group < r.heads && r.stride != r.group * r.size) rows.run = r.group * r.size, rows.runStep = r.stride;
-    Value w = sliceWeight(rewriter, at, linear.getW(), rows, part);
-    Value bias = linear.getBias() ? sliceWeight(rewriter, at, linear.getBias(), rows, part) : Value();
+    Value w = sliceWeight(rewriter, at, linear.getW(), rowsOf(r), part);
+    Value bias = linear.getBias() ? sliceWeight(rewriter, at, linear.getBias(), rowsOf(r), part) : Value();
     x = llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(rewriter.getContext(), r.heads * r.size),
                               linear.getX(), w, bias);
   }
   if (r.normWeight) {
-    Vector vector{r.normWeight.getDefiningOp<llm::OnnxTensorOp>(), llm::OnnxConstantOp(), r.onePlusWeight ? 1.0f : 0};
-    Value weight = makeVector(rewriter, at, vector);
+    Value weight =
+        makeVector(rewriter, at, {r.normWeight.getDefiningOp<llm::OnnxTensorOp>(), {}, r.onePlusWeight ? 1.0f : 0.0f});
     x = llm::HeadNormOp::create(rewriter, at.getLoc(), x.getType(), x, weight,
                                 rewriter.getF32FloatAttr(float(r.epsilon)));
   }

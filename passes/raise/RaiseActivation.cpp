@@ -96,7 +96,7 @@ struct RaiseScale : OpRewritePattern<llm::OnnxNodeOp> {
     if (!type || type.getRank() < 2 || type.getRank() > 3) return failure();
     auto product = scaled(node.getResult(0));
     // What a Tanh reads is a part of a bound or a GELU.
-    if (!product || !isRows(product->first) || feedsTanh(node)) return failure();
+    if (!product || product->first == node.getResult(0) || !isRows(product->first) || feedsTanh(node)) return failure();
     Value x = toRows(rewriter, product->first), y;
     auto factor = rewriter.getF32FloatAttr(float(product->second));
     if (auto embed = x.getDefiningOp<llm::EmbedOp>()) {
