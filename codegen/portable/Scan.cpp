@@ -1,6 +1,5 @@
-// The largest of a row: a scan of 64 columns at a time for any above the least one found so far, which are rare; those
+// A scan of 64 columns at a time for any above the least one found so far, which are rare; those
 // are put into the sorted list one by one, in the order of their columns, so that of equal ones the first stays.
-#include "codegen/portable/Rowwise.h"
 #include "codegen/portable/Scan.h"
 #include <limits>
 
@@ -52,20 +51,6 @@ void scan(KernelBuilder &b, const List &list, Var x, Var begin, Var end, llvm::f
     b.ifThen(b.any(above), [&] { b.loop(column, column + kStep, 1, consider); });
   });
   b.loop(whole, begin + count, 1, consider);
-}
-
-void topKPart(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
-  Var part = row.index % d.parts, begin = part * topKPartColumns(d.columns, d.parts);
-  Var end = b.min(begin + topKPartColumns(d.columns, d.parts), b.constant(b.i64(), double(d.columns)));
-  Var values = row.y + part * (d.k * 4);
-  scan(b, {d.k, values, values + d.parts * d.k * 4}, row.x, begin, end,
-       [&](Var column) { return b.truncate(column, b.i32()); });
-}
-
-void mergeTopKRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
-  Var zero = b.constant(b.i64(), 0), end = b.constant(b.i64(), double(d.columns));
-  scan(b, {d.k, row.y, row.y + d.k * 4}, row.x, zero, end,
-       [&](Var column) { return b.load(b.i32(), row.x + (column + d.columns) * 4); });
 }
 
 } // namespace llmc::portable
