@@ -46,7 +46,7 @@ struct WeightFormat {
 /// F32: columns floats. Q8: codes with a scale per block, see q8* below. BF16, F16: 16 bits each, zeros up to
 /// paddedK16(columns), in the order of k that the consumer's weights are unpacked in (`order`: the kind of those
 /// weights):
-///   BF16/F16 weights natural; I8 per 4 k: 0,2,1,3; I4 per 8 k: 0,2,4,6,1,3,5,7 (KERNELS.md: pairs out of P1 lines).
+///   BF16/F16 weights natural; I8 per 4 k: 0,2,1,3; I4 per 8 k: 0,2,4,6,1,3,5,7 (as pairs come out of packed lines).
 /// BF16Pair: two such BF16 rows one after the other: bf16(x), then bf16(x - bf16(x)).
 struct RowFormat {
   enum class Kind : uint8_t { F32, Q8, BF16, BF16Pair, F16 };
@@ -103,8 +103,8 @@ struct MatmulDesc {
   /// y[r, 32p+i] = activation(gate[32p+i]) * up[32p+i], so y has n/2 columns and a panel makes 32 of them.
   bool glu = false;
   RowFormat y = RowFormat::F32; // or Q8 in blocks of 32 (or, without glu, 64)
-  /// Q8 rows only: weights are requantised to s8 with a scale per (512 k, column) while they are unpacked (KERNELS.md
-  /// 5). Not exact: relative to the largest weight of such a block the error is up to 1/254.
+  /// Q8 rows only: weights are requantised to s8 with a scale per (512 k, column) while they are unpacked. Not
+  /// exact: relative to the largest weight of such a block the error is up to 1/254.
   bool requantise = false;
   int64_t minRows = 1, maxRows = INT64_MAX;
   int64_t xStride = 0, yStride = 0; // bytes
@@ -121,20 +121,18 @@ enum class RowwiseOp : uint8_t {
   RopeTable,
   LayerNorm,
   Activate,
-  TopK,
-  MergeTopK,
   QkNorm,
+  Scale,
   MoeChoose,
   MoeSort,
   MoeGather,
   MoeScatter
 };
 constexpr bool isMoe(RowwiseOp op) { return op >= RowwiseOp::MoeChoose; }
-/// What a router's logits are turned into before experts are chosen: probabilities of all experts, or each by itself.
-enum class MoeScoring : uint8_t { Softmax, Sigmoid };
 /// Rotary tables. Formula: angle = position * inv_freq[i]. Dynamic: NTK base by the sequence's length (FAMILIES.md).
-/// Table: row `position` of a stored [positions][dim] table, cosines then sines.
-enum class RopeKind : uint8_t { Formula, Dynamic, Table };
+/// Table: row `position` of a stored [positions][dim] table, cosines then sines. Long: a second set of frequencies,
+/// stored behind the first, for long sequences (LongRoPE).
+enum class RopeKind : uint8_t { Formula, Dynamic, Table, Long };
 
 /// One op over rows of `columns` (README of the family has the formula of each).
 struct RowwiseDesc {
@@ -143,25 +141,26 @@ struct RowwiseDesc {
   RowFormat out = RowFormat::F32;           // RmsNorm, Glu, Quantize may write Q8
   int64_t xStride = 0, yStride = 0;         // bytes
   float epsilon = 0;                        // RmsNorm, LayerNorm
-  bool bias = false;                        // LayerNorm; MoeChoose: a correction of the scores
+  bool bias = false;                        // LayerNorm
   Activation activation = Activation::None; // Activate; Glu: y = activation(x[:, 0:columns]) * x[:, columns:2*columns]
   WeightFormat w;                           // Embed: format of the packed table
-  float scale = 1;                          // Embed: y = scale * row; RopeTable: attention factor of cosines and sines
+  float scale = 1;         // Embed: y = scale * row; RopeTable: attention factor of cosines and sines; Scale
+  float softcap = 0;       // Scale: 0 is none
+  bool byPosition = false; // Embed: by the row's position, not its token
   RopeKind rope = RopeKind::Formula;
-  float ropeBase = 0, ropeFactor = 1; // Dynamic
-  int64_t ropeMaxPositions = 0;       // Dynamic: original positions; Table: rows of the table
-  int64_t k = 1;                      // TopK, MergeTopK: how many; Moe*: experts of a row
-  int64_t parts = 1;                  // TopK, MoeScatter: runs of columns, each a unit
+  float ropeBase = 0, ropeFactor = 1; // Dynamic; Long: the factor is that of cosines and sines of long sequences
+  int64_t ropeMaxPositions = 0;       // Dynamic, Long: original positions; Table: rows of the table
+  int64_t k = 1;                      // Moe*: experts of a row
+  int64_t parts = 1;                  // MoeScatter: runs of columns, each a unit
   int64_t experts = 0;                // MoeGather, MoeScatter
-  MoeScoring scoring = MoeScoring::Softmax;
-  bool renormalise = false;       // MoeChoose: the weights of a row add up to `scale`
-  bool accumulate = false;        // MoeScatter: y += instead of y =
-  int64_t heads = 0, kvHeads = 0; // QkNorm
+  bool renormalise = false;           // MoeChoose: the weights of a row add up to `scale`
+  bool accumulate = false;            // MoeScatter: y += instead of y =
+  int64_t heads = 0, kvHeads = 0;     // QkNorm
   bool operator==(const RowwiseDesc &) const = default;
 };
 
-/// TopK, MoeScatter: columns of a part; the last ones may have fewer, or none.
-constexpr int64_t topKPartColumns(int64_t columns, int64_t parts) { return roundUp((columns + parts - 1) / parts, 64); }
+/// MoeScatter: columns of a part; the last ones may have fewer, or none.
+constexpr int64_t moePartColumns(int64_t columns, int64_t parts) { return roundUp((columns + parts - 1) / parts, 64); }
 
 /// At most so many rows are a unit of attention over many rows (prefill): a key or value that is read serves all their
 /// heads.

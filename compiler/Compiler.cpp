@@ -63,10 +63,14 @@ private:
 
 llvm::Error limitContext(ModuleOp module, const Options &options, const std::string &path) {
   auto own = module->getAttrOfType<IntegerAttr>(llm::kMaxContext);
-  if (!own || options.maxContext == 0) return llvm::Error::success();
-  if (options.maxContext < 1 || options.maxContext > own.getInt())
+  if (options.maxContext == 0) return llvm::Error::success();
+  if (!own && options.maxContext > 0) { // an ONNX graph alone does not say it
+    module->setAttr(llm::kMaxContext, Builder(module.getContext()).getI64IntegerAttr(options.maxContext));
+    return llvm::Error::success();
+  }
+  if (!own || options.maxContext < 1 || options.maxContext > own.getInt())
     return llvm::createStringError(path + ": max-context: found " + std::to_string(options.maxContext) +
-                                   ", expected 1 to the model's " + std::to_string(own.getInt()));
+                                   ", expected 1 to the model's " + std::to_string(own ? own.getInt() : 1));
   module->setAttr(llm::kMaxContext, IntegerAttr::get(own.getType(), options.maxContext));
   return llvm::Error::success();
 }

@@ -15,7 +15,9 @@ struct InputSource : WeightSource {
   explicit InputSource(llm::WeightView v) : view(std::move(v)) {}
 
   llvm::Error pull(int64_t begin, int64_t count, WeightScratch &scratch, unsigned, WeightRows &out) const override {
-    if (view.isFloat()) {
+    if (view.plus() != 0) { // a vector, f32 from here on
+      view.readRows(begin, count, reinterpret_cast<float *>(out.floats.data()) + out.count);
+    } else if (view.isFloat()) {
       view.copyRows(begin, count, out.floats.data() + out.count * view.rowBytes(0));
     } else if (view.isGathered()) {
       int64_t rowBytes = wq::gatheredRowBytes(mlir::cast<wq::EncodedType>(element), k);
@@ -153,7 +155,9 @@ struct Builder {
     if (!symbol) return llvm::createStringError("found no weight " + op.getWeight().str());
     auto view = llm::WeightView::create(symbol, files);
     if (!view) return view.takeError();
-    return std::make_unique<InputSource>(std::move(*view));
+    auto source = std::make_unique<InputSource>(std::move(*view));
+    if (source->view.plus() != 0) source->element = mlir::Float32Type::get(op.getContext()); // pull() adds
+    return source;
   }
   Result constant(wq::ConstantOp op) {
     auto elements = llvm::dyn_cast<mlir::DenseElementsAttr>(op.getValue());
@@ -205,7 +209,7 @@ struct Builder {
     if (!source) return source;
     (*source)->rows = type.getDimSize(0);
     (*source)->k = type.getRank() == 2 ? type.getDimSize(1) : 1;
-    (*source)->element = type.getElementType();
+    if (!(*source)->element) (*source)->element = type.getElementType();
     return source;
   }
 };

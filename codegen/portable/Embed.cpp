@@ -46,7 +46,8 @@ void decodeBlock(const RowwiseDesc &d, KernelBuilder &b, Var block, Var column, 
 } // namespace
 
 void embedRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
-  Var tokens = b.load(b.ptr(), row.batch + int64_t(offsetof(llmc_batch, tokens)));
+  Var tokens = b.load(
+      b.ptr(), row.batch + int64_t(d.byPosition ? offsetof(llmc_batch, positions) : offsetof(llmc_batch, tokens)));
   Var token = b.zeroExtend(b.load(b.i32(), tokens + row.index * 4), b.i64());
   Var panel = row.w + token / kPanel * d.w.panelBytes(d.columns), column = token % kPanel;
   if (!d.w.isInteger()) return decodeBlock(d, b, panel, column, row.y, d.columns);

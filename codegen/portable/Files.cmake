@@ -16,7 +16,7 @@ target_sources(llmc_codegen PRIVATE
   portable/Rotation.cpp
   portable/RowQ8.cpp
   portable/Rowwise.cpp
-  portable/TopK.cpp
+  portable/Scan.cpp
   portable/Weight.cpp
 )
 target_link_libraries(llmc_codegen PUBLIC MLIR)

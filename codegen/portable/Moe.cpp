@@ -11,17 +11,6 @@ Var i64(KernelBuilder &b, int64_t number) { return b.constant(b.i64(), double(nu
 Var loadIndex(KernelBuilder &b, Var array, Var at) { return b.signExtend(b.load(b.i32(), array + at * 4), b.i64()); }
 void storeIndex(KernelBuilder &b, Var index, Var array, Var at) { b.store(b.truncate(index, b.i32()), array + at * 4); }
 
-/// Scores to scratch: sigmoid(logit) for both, plus the correction for those by which experts are chosen.
-void storeScores(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row, Var scores, Var keys) {
-  b.columns(d.columns, [&](Var column, int64_t valid) {
-    Var logit = b.loadLanes(b.f32(), row.x + column * 4, valid);
-    Var score = Var(1.0) / (exp(b, Var(0.0) - logit) + 1.0);
-    b.storeLanes(score, scores + column * 4, valid);
-    if (d.bias) score = score + b.loadLanes(b.f32(), row.b + column * 4, valid);
-    b.storeLanes(score, keys + column * 4, valid);
-  });
-}
-
 /// What is not a number is found by no comparison: places that are still empty get the first experts that are not in
 /// the list, so that every index is one of an expert.
 void fillEmpty(const RowwiseDesc &d, KernelBuilder &b, const List &list) {
@@ -69,15 +58,10 @@ Var storePowers(const RowwiseDesc &d, KernelBuilder &b, Var logits, Var powers) 
 } // namespace
 
 void moeChooseRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
-  bool sigmoid = d.scoring == MoeScoring::Sigmoid;
   Var experts = row.y, weights = row.y + d.k * 4, scores = row.scratch;
-  Var keys = sigmoid ? scores + roundUp(d.columns, kLanes) * 4 : row.x, total;
-  if (sigmoid)
-    storeScores(d, b, row, scores, keys);
-  else
-    total = storePowers(d, b, row.x, scores);
+  Var total = storePowers(d, b, row.x, scores);
   List list{d.k, weights, experts};
-  scan(b, list, keys, i64(b, 0), i64(b, d.columns), [&](Var column) { return b.truncate(column, b.i32()); });
+  scan(b, list, row.x, i64(b, 0), i64(b, d.columns), [&](Var column) { return b.truncate(column, b.i32()); });
   fillEmpty(d, b, list);
   sortByIndex(d, b, experts);
   Var chosen = b.loop(0, d.k, 1, {b.constant(b.f32(), 0)}, [&](Var j, Vars sum) {
@@ -85,10 +69,9 @@ void moeChooseRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row)
     b.store(score, weights + j * 4);
     return Vars{sum[0] + score};
   })[0];
-  if (d.renormalise) total = sigmoid ? chosen + 1e-20 : chosen;
+  Var divisor = d.renormalise ? chosen : total;
   b.loop(0, d.k, 1, [&](Var j) {
-    Var weight = b.load(b.f32(), weights + j * 4);
-    if (total.value) weight = weight / total;
+    Var weight = b.load(b.f32(), weights + j * 4) / divisor;
     b.store(weight * double(d.scale), weights + j * 4);
   });
 }
@@ -129,7 +112,7 @@ void moeScatterPart(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &ro
   Var count = b.load(b.i64(), row.batch + int64_t(offsetof(llmc_batch, rows)));
   Var places = row.b + moePlanRows(d.experts) + (count + number) * (d.k * 4);
   Var weights = row.w + number * moeChoiceBytes(d.k) + d.k * 4;
-  int64_t columns = roundUp(d.columns, kStep), width = topKPartColumns(d.columns, d.parts);
+  int64_t columns = roundUp(d.columns, kStep), width = moePartColumns(d.columns, d.parts);
   Var begin = part * width, end = b.min(begin + width, i64(b, columns));
   b.loop(begin, end, kStep, [&](Var column) {
     Vars sums = b.loop(0, d.k, 1, Vars(4, b.splat(0)), [&](Var j, Vars so) {
@@ -147,7 +130,7 @@ void moeScatterPart(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &ro
 
 int64_t moeScratch(const RowwiseDesc &d) {
   int64_t one = roundUp(d.columns, kLanes) * 4;
-  return d.op == RowwiseOp::MoeChoose ? 2 * one : d.op == RowwiseOp::MoeSort ? one : 0;
+  return d.op == RowwiseOp::MoeChoose || d.op == RowwiseOp::MoeSort ? one : 0;
 }
 
 Refusal refuseMoe(const RowwiseDesc &d) {

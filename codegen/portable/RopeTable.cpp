@@ -27,20 +27,24 @@ void ropeTableRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row)
   Var position = element(b, row.batch, offsetof(llmc_batch, positions), row.index);
   if (d.rope == RopeKind::Table) return copyRow(d, b, row.w + position * (d.columns * 4), row.y);
   int64_t half = d.columns / 2;
-  Var p = b.toFloat(position), base, isLong;
-  if (d.rope == RopeKind::Dynamic) {
+  Var p = b.toFloat(position), base, isLong, scale = b.constant(b.f32(), double(d.scale));
+  if (d.rope != RopeKind::Formula) {
     Var sequence = element(b, row.batch, offsetof(llmc_batch, sequences), row.index);
     Var n = element(b, row.batch, offsetof(llmc_batch, lengths), sequence);
     isLong = Var(d.ropeMaxPositions) < n;
-    base = dynamicBase(d, b, b.max(n, b.constant(b.i64(), double(d.ropeMaxPositions))));
+    if (d.rope == RopeKind::Dynamic)
+      base = dynamicBase(d, b, b.max(n, b.constant(b.i64(), double(d.ropeMaxPositions))));
+    else
+      scale = b.select(isLong, b.constant(b.f32(), double(d.ropeFactor)), scale);
   }
   b.loop(0, half, 1, [&](Var i) {
     Var frequency = b.load(b.f32(), row.w + i * 4);
+    if (d.rope == RopeKind::Long) frequency = b.select(isLong, b.load(b.f32(), row.w + (i + half) * 4), frequency);
     if (d.rope == RopeKind::Dynamic)
       frequency = b.select(isLong, b.pow(base, b.toFloat(i) * -2.0 / double(d.columns)), frequency);
     Var angle = p * frequency;
-    b.store(b.cos(angle) * double(d.scale), row.y + i * 4);
-    b.store(b.sin(angle) * double(d.scale), row.y + (i + half) * 4);
+    b.store(b.cos(angle) * scale, row.y + i * 4);
+    b.store(b.sin(angle) * scale, row.y + (i + half) * 4);
   });
 }
 

@@ -78,6 +78,16 @@ void add(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
            [&](Var column, int64_t valid) { return loadF32(b, row.x, column, valid) + loadF32(b, w, column, valid); });
 }
 
+void scaleRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
+  // tanh(v) = 1 - 2 / (exp(2v) + 1): its absolute error is that of a number near 1.
+  storeRow(b, d.out, d.columns, row.y, [&](Var column, int64_t valid) {
+    Var x = loadF32(b, row.x, column, valid);
+    if (d.softcap == 0) return x * double(d.scale);
+    Var twice = x * (2.0 * double(d.scale) / double(d.softcap));
+    return b.keepLanes((Var(1.0) - Var(2.0) / (exp(b, twice) + 1.0)) * double(d.softcap), valid);
+  });
+}
+
 /// x here is the first row: the row to copy is chosen by the batch.
 void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
   Var rows = b.load(b.ptr(), row.batch + int64_t(offsetof(llmc_batch, logit_rows)));
@@ -88,8 +98,8 @@ void gatherRows(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row) {
 
 /// One row per op, in the order of RowwiseOp.
 constexpr void (*kRows[])(const RowwiseDesc &, KernelBuilder &, const RowwiseRow &) = {
-    rmsNorm,     glu,      quantize,     add,    embedRow,     gatherRows,  ropeTableRow, layerNorm,
-    activateRow, topKPart, mergeTopKRow, qkNorm, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
+    rmsNorm,     glu,    quantize, add,          embedRow,    gatherRows,   ropeTableRow,  layerNorm,
+    activateRow, qkNorm, scaleRow, moeChooseRow, moeSortStep, moeGatherRow, moeScatterPart};
 
 llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   KernelBuilder b(target);
@@ -102,7 +112,7 @@ llvm::Expected<Code> emit(const RowwiseDesc &d, const Target &target) {
   if (int64_t bytes = moeScratch(d)) scratch = b.stack(bytes);
   b.loop(field(b.i64(), offsetof(llmc_rowwise_args, begin)), field(b.i64(), offsetof(llmc_rowwise_args, end)), 1,
          [&](Var index) {
-           Var number = d.op == RowwiseOp::TopK || d.op == RowwiseOp::MoeScatter ? index / d.parts : index;
+           Var number = d.op == RowwiseOp::MoeScatter ? index / d.parts : index;
            RowwiseRow row = {index, batch, x, x + number * d.xStride, w, third, y + number * d.yStride, scratch};
            kRows[size_t(d.op)](d, b, row);
          });
@@ -116,10 +126,11 @@ Refusal refuse(const RowwiseDesc &d, const Target &) {
   bool moves = d.op == RowwiseOp::Embed || d.op == RowwiseOp::RopeTable;
   if (d.out != RowFormat::F32 && moves)
     return "found " + d.out.name() + " output of an embedding or a rope table, expected f32";
-  if (d.k < 1 || d.parts < 1)
-    return std::string("found no parts or nothing to find, expected k and parts of 1 or more");
   if (d.op == RowwiseOp::Quantize && d.out == RowFormat::F32)
     return std::string("quantize: found f32 output, expected another format");
+  if (d.op == RowwiseOp::Scale && (d.out != RowFormat::F32 || !(d.softcap >= 0)))
+    return "scale: found " + d.out.name() + " output and a softcap of " + std::to_string(d.softcap) +
+           ", expected f32 and 0 or more";
   if (d.out.is16Bit() && d.out.order == WeightKind::F32)
     return "found " + d.out.name() + " output without an order, expected the consumer's weights";
   if (d.op == RowwiseOp::QkNorm && (d.heads < 1 || d.kvHeads < 1 || d.out != RowFormat::F32))

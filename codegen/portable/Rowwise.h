@@ -19,10 +19,6 @@ void embedRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
 /// y[i] = scale * cos(position * f[i]), y[C/2 + i] = scale * sin(position * f[i]).
 void ropeTableRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
 
-/// The k largest of one part of a row; the k largest of the results of its parts.
-void topKPart(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
-void mergeTopKRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);
-
 /// The steps of a mixture of experts: a row's experts and weights; all rows by expert; a row's copy at a place; a part
 /// of a row's weighted sum.
 void moeChooseRow(const RowwiseDesc &d, KernelBuilder &b, const RowwiseRow &row);

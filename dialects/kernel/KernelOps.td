@@ -53,7 +53,18 @@ def Kernel_RowwiseAttr : Kernel_Descriptor<"Rowwise", "rowwise"> {
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor,
                     DefaultValuedParameter<"bool", "false">:$bias,
                     OptionalParameter<"::llmc::kernel::RoutingAttr">:$routing,
-                    DefaultValuedParameter<"int64_t", "0">:$heads, DefaultValuedParameter<"int64_t", "0">:$kv_heads);
+                    DefaultValuedParameter<"int64_t", "0">:$heads, DefaultValuedParameter<"int64_t", "0">:$kv_heads,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$softcap,
+                    DefaultValuedParameter<"bool", "false">:$by_position);
+  // Without softcap, by token.
+  let builders = [AttrBuilder<(ins "::llvm::StringRef":$op, "int64_t":$columns,
+      "::llmc::wq::RowFormatAttr":$out_few, "::llmc::wq::RowFormatAttr":$out_many, "int64_t":$x_stride,
+      "int64_t":$y_stride, "::llmc::F32":$epsilon, "int64_t":$activation, "::llmc::wq::SchemeAttr":$w,
+      "::llmc::F32":$scale, "int64_t":$dynamic_max, "::llmc::F32":$dynamic_base, "::llmc::F32":$dynamic_factor,
+      "bool":$bias, "::llmc::kernel::RoutingAttr":$routing, "int64_t":$heads, "int64_t":$kv_heads), [{
+    return $_get($_ctxt, op, columns, out_few, out_many, x_stride, y_stride, epsilon, activation, w, scale, dynamic_max,
+                 dynamic_base, dynamic_factor, bias, routing, heads, kv_heads, ::llmc::F32(0.0f), false);
+  }]>];
 }
 def Kernel_AttentionAttr : Kernel_Descriptor<"Attention", "attention"> {
   let parameters = (ins "int64_t":$heads, "int64_t":$kv_heads, "int64_t":$head_dim,

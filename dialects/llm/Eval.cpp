@@ -173,6 +173,9 @@ Result Evaluator::evaluate(mlir::Operation &operation) {
       })
       .Case<ExpertsOp>([&](auto op) { return evaluateExperts(op); })
       .Case<AddOp>([&](auto op) { return add(tensor(op.getA()), tensor(op.getB())); })
+      .Case<ScaleOp>([&](auto op) {
+        return scaleRows(tensor(op.getX()), op.getScale().convertToFloat(), op.getSoftcap().convertToFloat());
+      })
       // Its result type says how the rows are rounded, which step() does for every op.
       .Case<wq::QuantizeRowsOp>([&](auto op) { return tensor(op.getX()); })
       .Default([](mlir::Operation *op) -> Result {

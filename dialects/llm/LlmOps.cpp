@@ -28,17 +28,20 @@ void LlmDialect::initialize() {
 //===- Rope -----------------------------------------------------------------===//
 Attribute RopeAttr::parse(AsmParser &parser, Type) {
   int64_t dim = 0, dynamicMax = 0;
-  double scale = 1, base = 0, factor = 1;
+  double scale = 1, base = 0, factor = 1, longScale = 1;
   StringRef style;
-  SmallVector<F32> frequencies;
+  SmallVector<F32> frequencies, longOnes;
   auto loc = parser.getCurrentLocation();
+  auto list = [&](SmallVector<F32> &out) {
+    return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&]() -> ParseResult {
+      double value;
+      if (parser.parseFloat(value)) return failure();
+      out.push_back(float(value));
+      return success();
+    });
+  };
   if (parser.parseLess() || parser.parseInteger(dim) || parser.parseComma() || parser.parseKeyword(&style) ||
-      parser.parseComma() || parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&]() -> ParseResult {
-        double value;
-        if (parser.parseFloat(value)) return failure();
-        frequencies.push_back(float(value));
-        return success();
-      }))
+      parser.parseComma() || list(frequencies))
     return {};
   while (succeeded(parser.parseOptionalComma())) {
     StringRef key;
@@ -47,8 +50,12 @@ Attribute RopeAttr::parse(AsmParser &parser, Type) {
         : key == "dynamic_max"    ? bool(parser.parseInteger(dynamicMax))
         : key == "dynamic_base"   ? bool(parser.parseFloat(base))
         : key == "dynamic_factor" ? bool(parser.parseFloat(factor))
+        : key == "long_inv_freq"  ? bool(list(longOnes))
+        : key == "long_scale"     ? bool(parser.parseFloat(longScale))
                                   : true) {
-      parser.emitError(loc, "rope: found '") << key << "', expected scale, dynamic_max, dynamic_base or dynamic_factor";
+      parser.emitError(loc, "rope: found '") << key
+                                             << "', expected scale, dynamic_max, dynamic_base, dynamic_factor, "
+                                                "long_inv_freq or long_scale";
       return {};
     }
   }
@@ -59,7 +66,7 @@ Attribute RopeAttr::parse(AsmParser &parser, Type) {
     return {};
   }
   return RopeAttr::getChecked([&] { return parser.emitError(loc); }, parser.getContext(), dim, *known, frequencies,
-                              F32(scale), dynamicMax, F32(base), F32(factor));
+                              F32(scale), dynamicMax, F32(base), F32(factor), longOnes, F32(longScale));
 }
 
 void RopeAttr::print(AsmPrinter &printer) const {
@@ -67,17 +74,26 @@ void RopeAttr::print(AsmPrinter &printer) const {
   llvm::interleaveComma(getInvFreq(), printer, [&](F32 f) { printer << f; });
   printer << "]";
   if (float(getScale()) != 1.0f) printer << ", scale = " << getScale();
-  if (getDynamicMax())
-    printer << ", dynamic_max = " << getDynamicMax() << ", dynamic_base = " << getDynamicBase()
-            << ", dynamic_factor = " << getDynamicFactor();
+  if (getDynamicMax()) printer << ", dynamic_max = " << getDynamicMax();
+  if (!getLongInvFreq().empty()) {
+    printer << ", long_inv_freq = [";
+    llvm::interleaveComma(getLongInvFreq(), printer, [&](F32 f) { printer << f; });
+    printer << "], long_scale = " << getLongScale();
+  } else if (getDynamicMax()) {
+    printer << ", dynamic_base = " << getDynamicBase() << ", dynamic_factor = " << getDynamicFactor();
+  }
   printer << ">";
 }
 
 LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> error, int64_t dim, RopeStyle,
-                               ArrayRef<F32> frequencies, F32, int64_t, F32, F32) {
+                               ArrayRef<F32> frequencies, F32, int64_t dynamicMax, F32, F32, ArrayRef<F32> longOnes,
+                               F32) {
   if (dim <= 0 || dim % 2) return error() << "rope: found " << dim << " channels, expected an even number";
   if (int64_t(frequencies.size()) != dim / 2)
     return error() << "rope: found " << frequencies.size() << " frequencies, expected " << dim / 2;
+  if (!longOnes.empty() && (longOnes.size() != frequencies.size() || dynamicMax <= 0))
+    return error() << "rope: found " << longOnes.size() << " long frequencies after " << dynamicMax
+                   << " positions, expected as many as the others and a positive number";
   return success();
 }
 
@@ -95,8 +111,16 @@ LogicalResult WeightOp::verify() {
       return emitOpError("expects non-negative offsets and a positive size");
   if (getTransposed() && !isa<FloatType>(type.getElementType())) return emitOpError("only floats can be transposed");
   int64_t begin = getRowBegin().value_or(0), stored = getStoredRows().value_or(type.getDimSize(0));
-  if (begin < 0 || begin + type.getDimSize(0) > stored)
-    return emitOpError() << "is rows " << begin << " to " << begin + type.getDimSize(0) << " of " << stored;
+  int64_t rows = type.getDimSize(0), last = begin + rows;
+  if (int64_t run = getRun().value_or(0); run || getRunStep()) {
+    int64_t step = getRunStep().value_or(0);
+    if (run <= 0 || step < run || rows % run || step > (int64_t(1) << 40) / rows)
+      return emitOpError() << "has " << rows << " rows in runs of " << run << " every " << step;
+    last = begin + (rows / run - 1) * step + run;
+  }
+  if (begin < 0 || last > stored) return emitOpError() << "is rows " << begin << " to " << last << " of " << stored;
+  if (getPlus() && (type.getRank() != 1 || !isa<FloatType>(type.getElementType())))
+    return emitOpError("adds to the elements of what is no vector of floats");
   if (auto heads = getInterleavedHeads(); heads && (*heads <= 0 || type.getDimSize(0) % (2 * *heads)))
     return emitOpError() << "has " << type.getDimSize(0) << " rows for " << *heads << " interleaved heads";
   return success();
@@ -164,6 +188,11 @@ LogicalResult QkNormOp::verify() {
 
 LogicalResult ActivateOp::verify() {
   if (tensor(getX()).getShape() != tensor(getY()).getShape()) return emitOpError("changes the shape");
+  return success();
+}
+
+LogicalResult ScaleOp::verify() {
+  if (!(getSoftcap().convertToFloat() >= 0)) return emitOpError("expects softcap >= 0");
   return success();
 }
 

@@ -42,10 +42,21 @@ def Llm_WeightOp : Llm_Op<"weight", [Symbol]> {
     [stored_rows][K], or [K][stored_rows] if `transposed` (floats only); the weight is rows `row_begin`.. of it
     (default 0, stored_rows = N). `interleaved_heads` = h: the file has the rows of each of h heads in interleaved rope
     order (GGUF's llama files): row 2i of a head of D rows is row i of the weight, row 2i+1 is row i + D/2.
+    `run` and `run_step`: the weight is runs of `run` stored rows that begin every `run_step` (q, k and v of each head
+    side by side): row i is stored row row_begin + i / run * run_step + i % run. `plus` is added to each element of a
+    vector of floats (norms that store their weight less one).
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, TypedArrayAttrBase<Llm_StorageAttr, "storage">:$storage,
                    OptionalAttr<I64Attr>:$stored_rows, OptionalAttr<I64Attr>:$row_begin, UnitAttr:$transposed,
-                   OptionalAttr<I64Attr>:$interleaved_heads);
+                   OptionalAttr<I64Attr>:$interleaved_heads, OptionalAttr<I64Attr>:$run,
+                   OptionalAttr<I64Attr>:$run_step, OptionalAttr<F32Attr>:$plus);
+  // Without runs and plus.
+  let builders = [OpBuilder<(ins "::mlir::StringAttr":$sym_name, "::mlir::TypeAttr":$type, "::mlir::ArrayAttr":$storage,
+                             "::mlir::IntegerAttr":$stored_rows, "::mlir::IntegerAttr":$row_begin,
+                             "::mlir::UnitAttr":$transposed, "::mlir::IntegerAttr":$interleaved_heads), [{
+    build($_builder, $_state, sym_name, type, storage, stored_rows, row_begin, transposed, interleaved_heads,
+          ::mlir::IntegerAttr(), ::mlir::IntegerAttr(), ::mlir::FloatAttr());
+  }]>];
   let assemblyFormat = "$sym_name `:` $type $storage attr-dict";
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -71,14 +82,25 @@ def Llm_RopeAttr : AttrDef<Llm_Dialect, "Rope"> {
     `dim` channels of each head rotate; inv_freq: dim/2 numbers; cosines and sines are multiplied by `scale`
     (attention factor). With `dynamic_max` > 0 (dynamic NTK): when a sequence is n > dynamic_max long, frequencies are
     base'^(-2i/dim) with base' = dynamic_base * (dynamic_factor*n/dynamic_max - (dynamic_factor-1))^(dim/(dim-2)).
-    half pairs (i, i+dim/2), interleaved (2i, 2i+1). arXiv 2104.09864.
+    With `long_inv_freq` (LongRoPE) sequences of more than `dynamic_max` positions have these frequencies and
+    `long_scale` instead. half pairs (i, i+dim/2), interleaved (2i, 2i+1). arXiv 2104.09864, 2402.13753.
   }];
   let parameters = (ins "int64_t":$dim, EnumParameter<Llm_RopeStyle>:$style,
                     ArrayRefParameter<"::llmc::F32">:$inv_freq,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$scale,
                     DefaultValuedParameter<"int64_t", "0">:$dynamic_max,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$dynamic_base,
-                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor);
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$dynamic_factor,
+                    OptionalArrayRefParameter<"::llmc::F32">:$long_inv_freq,
+                    DefaultValuedParameter<"::llmc::F32", "::llmc::F32(1.0f)">:$long_scale);
+  // Without long frequencies.
+  let builders = [AttrBuilder<(ins "int64_t":$dim, "::llmc::llm::RopeStyle":$style,
+                                   "::llvm::ArrayRef<::llmc::F32>":$inv_freq, "::llmc::F32":$scale,
+                                   "int64_t":$dynamic_max, "::llmc::F32":$dynamic_base,
+                                   "::llmc::F32":$dynamic_factor), [{
+    return $_get($_ctxt, dim, style, inv_freq, scale, dynamic_max, dynamic_base, dynamic_factor,
+                 ::llvm::ArrayRef<::llmc::F32>(), ::llmc::F32(1.0f));
+  }]>];
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
 }
@@ -86,7 +108,7 @@ def Llm_RopeAttr : AttrDef<Llm_Dialect, "Rope"> {
 //===- Ops on rows ------------------------------------------------------------===//
 def Llm_EmbedOp : Llm_Op<"embed", [Pure]> {
   let summary = "rows of a table: y[r] = scale * table[tokens[r]]";
-  let description = "tokens: [M] i32; table: [V, H] floats, encoded or packed; y: [M, H] f32.";
+  let description = "tokens: [M] i32, @step's tokens or positions; table: [V, H] floats, encoded or packed; y: [M, H] f32.";
   let arguments = (ins Llm_Indices:$tokens, AnyRankedTensor:$table, DefaultValuedAttr<F32Attr, "1.0f">:$scale);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$tokens `,` $table attr-dict `:` type($table) `->` type($y)";
@@ -150,7 +172,7 @@ def Llm_RopeOp : Llm_Op<"rope", [Pure, AllTypesMatch<["x", "y"]>]> {
 }
 def Llm_RopeTableOp : Llm_Op<"rope_table", [Pure]> {
   let summary = "cosines and sines of a step's positions: y[r] = cos(p*f[i]).. then sin(p*f[i]).., both times scale";
-  let description = "positions: [M] i32; inv_freq: [dim/2] (packed once the weight program is split); y: [M, dim] f32.";
+  let description = "positions: [M] i32; inv_freq: [dim/2], then the long ones if the rope has some (packed once the weight program is split); y: [M, dim] f32.";
   let arguments = (ins Llm_Indices:$positions, AnyRankedTensor:$inv_freq, Llm_RopeAttr:$rope);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$positions `,` $inv_freq attr-dict `:` type($inv_freq) `->` type($y)";
@@ -298,6 +320,14 @@ def Llm_AddOp : Llm_Op<"add", [Pure, SameOperandsAndResultType]> {
   let arguments = (ins AnyRankedTensor:$a, AnyRankedTensor:$b);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = "$a `,` $b attr-dict `:` type($y)";
+}
+def Llm_ScaleOp : Llm_Op<"scale", [Pure, AllTypesMatch<["x", "y"]>]> {
+  let summary = "y = scale * x, with softcap > 0 then y = softcap * tanh(y / softcap)";
+  let description = "x, y: [M, C] f32: multipliers of residuals and logits, and the bound on logits of Gemma 2.";
+  let arguments = (ins AnyRankedTensor:$x, F32Attr:$scale, DefaultValuedAttr<F32Attr, "0.0f">:$softcap);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = "$x attr-dict `:` type($x)";
+  let hasVerifier = 1;
 }
 def Llm_SelectRowsOp : Llm_Op<"select_rows", [Pure, AllTypesMatch<["x", "y"]>]> {
   let summary = "y[i] = x[rows[i]]: the rows whose logits are wanted";

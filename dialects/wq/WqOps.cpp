@@ -39,6 +39,15 @@ LogicalResult SchemeAttr::verify(function_ref<InFlightDiagnostic()> error, Kind 
   return success();
 }
 
+/// k per scale of the scheme: a block, or the widest group that a wider block holds a whole number of.
+static int64_t groupOf(EncodedType e) {
+  constexpr int64_t kWidest = 256;
+  if (e.getBlock() <= kWidest || e.getEncoding() != Encoding::OnnxBlocks) return e.getBlock();
+  for (int64_t group : {128, 64, 32})
+    if (e.getBlock() % group == 0) return group;
+  return 16;
+}
+
 SchemeAttr exactScheme(EncodedType e) {
   auto scheme = [&](Kind kind, int64_t group, ScaleType scale, Offset offset) {
     return SchemeAttr::get(e.getContext(), kind, group, scale, offset);
@@ -54,13 +63,18 @@ SchemeAttr exactScheme(EncodedType e) {
   case Encoding::Q5_K: return scheme(Kind::I8, 32, ScaleType::F32, Offset::MinF32);
   case Encoding::Q6_K: return scheme(Kind::I8, 16, ScaleType::F32, Offset::None);
   case Encoding::MatMulNBits:
+    if (e.getActOrder()) break;
+    return scheme(e.getBits() == 8 ? Kind::I8 : Kind::I4, e.getBlock(), e.getScale(),
+                  e.getFloatZeros()   ? Offset::MinF32 // code * scale - zero * scale
+                  : e.getZeroPoints() ? Offset::ZeroPoint
+                                      : Offset::None);
   case Encoding::Gptq:
   case Encoding::GptqV2:
   case Encoding::Awq:
   case Encoding::CompressedTensors:
   case Encoding::OnnxBlocks:
     if (e.getActOrder()) break; // the groups of k are no runs
-    return scheme(e.getBits() == 4 ? Kind::I4 : Kind::I8, e.getBlock(), e.getScale(),
+    return scheme(e.getBits() == 4 ? Kind::I4 : Kind::I8, groupOf(e), e.getScale(),
                   e.getZeroPoints() ? Offset::ZeroPoint : Offset::None);
   case Encoding::Nf4: break; // 16 arbitrary levels
   }

@@ -73,9 +73,10 @@ class Wq_Type<string name, string m> : TypeDef<Wq_Dialect, name> { let mnemonic 
 def Wq_EncodedType : Wq_Type<"Encoded", "encoded"> {
   let summary = "element type of a weight in a checkpoint's encoding";
   let description = [{
-    GGUF kinds need no parameters. matmul_nbits (com.microsoft MatMulNBits): `bits` 4 or 8, `block` k per scale,
-    `scale` type; storage parts are B u8 [N][blocks][block*bits/8], scales [N][blocks], and, if `zero_points`, zero
-    points u8 [N][ceil(blocks*bits/8)].
+    GGUF kinds need no parameters. matmul_nbits (com.microsoft MatMulNBits): `bits` 2, 4 or 8, `block` k per scale,
+    `scale` type; storage parts are B u8 [N][blocks][block*bits/8], scales [N][blocks], if `zero_points` zero points u8
+    [N][ceil(blocks*bits/8)], or if `float_zeros` too of the scales' type [N][blocks]; if `act_order` g_idx i32 [K], the
+    block of each k. Without zero points the zero is 2, 8 or 128.
 
     Those of Hugging Face have `bits` 4 or 8, `block` k per scale (G = ceil(K/block) groups), words of 32 bits with the
     lowest bits first, and in this order the parts:
@@ -91,7 +92,8 @@ def Wq_EncodedType : Wq_Type<"Encoded", "encoded"> {
     - onnx_blocks (DequantizeLinear and com.microsoft GatherBlockQuantized, no words): codes [N][K]; scales [N][G]; if
       `zero_points` zero points [N][G]; if `transposed` [K][N] and [G][N]. Codes and zero points of 4 bits are two a
       byte, low first, rows without padding; if `is_signed` both are in two's complement, 8 (or 128) less.
-    Without zero points the zero is 8 or 128. No integer scheme holds `act_order` or nf4 exactly: theirs is f32.
+    Without zero points the zero is 8 or 128. No integer scheme holds `act_order` or nf4 exactly: theirs is f32. Blocks
+    of onnx_blocks wider than 256 are several groups of one scale in the scheme.
   }];
   let parameters = (ins EnumParameter<Wq_Encoding>:$encoding, DefaultValuedParameter<"int64_t", "0">:$bits,
                     DefaultValuedParameter<"int64_t", "0">:$block,
@@ -101,14 +103,22 @@ def Wq_EncodedType : Wq_Type<"Encoded", "encoded"> {
                     DefaultValuedParameter<"bool", "false">:$nested,
                     DefaultValuedParameter<"::llmc::F32", "::llmc::F32(0.0f)">:$nested_offset,
                     DefaultValuedParameter<"bool", "false">:$is_signed,
-                    DefaultValuedParameter<"bool", "false">:$transposed);
+                    DefaultValuedParameter<"bool", "false">:$transposed,
+                    DefaultValuedParameter<"bool", "false">:$float_zeros);
   let builders = [TypeBuilder<(ins "::llmc::wq::Encoding":$encoding, "int64_t":$bits, "int64_t":$block,
                                    "::llmc::wq::ScaleType":$scale, "bool":$zero_points), [{
-    return $_get($_ctxt, encoding, bits, block, scale, zero_points, false, false, ::llmc::F32(), false, false);
+    return $_get($_ctxt, encoding, bits, block, scale, zero_points, false, false, ::llmc::F32(), false, false,
+                 false);
   }]>, TypeBuilder<(ins "::llmc::wq::Encoding":$encoding, "int64_t":$bits, "int64_t":$block,
                         "::llmc::wq::ScaleType":$scale, "bool":$zero_points, "bool":$act_order, "bool":$nested,
                         "::llmc::F32":$nested_offset), [{
-    return $_get($_ctxt, encoding, bits, block, scale, zero_points, act_order, nested, nested_offset, false, false);
+    return $_get($_ctxt, encoding, bits, block, scale, zero_points, act_order, nested, nested_offset, false, false,
+                 false);
+  }]>, TypeBuilder<(ins "::llmc::wq::Encoding":$encoding, "int64_t":$bits, "int64_t":$block,
+                        "::llmc::wq::ScaleType":$scale, "bool":$zero_points, "bool":$act_order, "bool":$nested,
+                        "::llmc::F32":$nested_offset, "bool":$is_signed, "bool":$transposed), [{
+    return $_get($_ctxt, encoding, bits, block, scale, zero_points, act_order, nested, nested_offset, is_signed,
+                 transposed, false);
   }]>];
   let assemblyFormat = "`<` struct(params) `>`";
 }

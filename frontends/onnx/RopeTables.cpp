@@ -15,7 +15,7 @@ namespace llmc::onnx {
 namespace {
 
 constexpr int64_t kMostRows = int64_t(1) << 22, kMostColumns = 1 << 13; // of a table: 2^22 positions
-constexpr int64_t kMostTableElements = int64_t(1) << 28;
+constexpr int64_t kMostTableElements = int64_t(1) << 26;                // 2^20 positions of heads of 128
 
 struct Table {
   int64_t rows = 0, columns = 0;
@@ -96,7 +96,7 @@ std::optional<std::vector<float>> byFormula(const Table &t, ArrayRef<float> meas
 
 llvm::Expected<std::vector<float>> load(llm::OnnxTensorOp op, const TensorReader &tensors) {
   llm::StorageAttr storage = op.getStorage();
-  llvm::Expected<std::string> bytes =
+  llvm::Expected<StringRef> bytes =
       tensors.load({storage.getFile(), storage.getOffset(), storage.getBytes()}, op.getName());
   if (!bytes) return bytes.takeError();
   return widen(*bytes, op.getType().getElementType());
@@ -140,6 +140,44 @@ llvm::Expected<llm::RopeAttr> recover(llm::OnnxTensorOp cos, llm::OnnxTensorOp s
   SmallVector<F32> values(frequencies.begin(), frequencies.end());
   return llm::RopeAttr::get(cos.getContext(), 2 * t.columns, llm::RopeStyle::Half, values, scale, 0, 0.0f, 1.0f);
 }
+
+/// The table behind a value, through casts between float types.
+llm::OnnxTensorOp tableOf(Value value) {
+  for (;;) {
+    if (auto tensor = value.getDefiningOp<llm::OnnxTensorOp>()) return tensor;
+    auto cast = value.getDefiningOp<llm::OnnxNodeOp>();
+    if (!cast || cast.getOpType() != "Cast") return {};
+    value = cast.getInputs()[0];
+  }
+}
+
+/// Pairs of values that are tables of cosines and sines: of an If (LongRoPE) what each of its bodies yields.
+SmallVector<std::pair<Value, Value>> tablePairs(Value cos, Value sin) {
+  auto choice = cos.getDefiningOp<llm::OnnxNodeOp>();
+  if (!choice || choice.getOpType() != "If" || sin.getDefiningOp() != choice) return {{cos, sin}};
+  SmallVector<std::pair<Value, Value>> pairs;
+  for (Region &body : choice.getBodies()) {
+    auto yielded = cast<llm::OnnxYieldOp>(body.front().back()).getValues();
+    pairs.push_back({yielded[cast<OpResult>(cos).getResultNumber()], yielded[cast<OpResult>(sin).getResultNumber()]});
+  }
+  return pairs;
+}
+
+llvm::Error recoverPair(Value cosValue, Value sinValue, const TensorReader &tensors) {
+  llm::OnnxTensorOp cos = tableOf(cosValue), sin = tableOf(sinValue);
+  if (!cos || !sin || cos.getRope() || cos.getNoRope()) return llvm::Error::success();
+  std::string reason;
+  llvm::Expected<llm::RopeAttr> rope = recover(cos, sin, tensors, reason);
+  if (!rope) return rope.takeError();
+  if (!*rope) {
+    cos.setNoRope(reason);
+    return llvm::Error::success();
+  }
+  cos.setRopeAttr(*rope), sin.setRopeAttr(*rope);
+  cos.setIsCos(true);
+  return llvm::Error::success();
+}
+
 } // namespace
 
 llvm::Error recoverRopes(ModuleOp module, const TensorReader &tensors) {
@@ -149,21 +187,11 @@ llvm::Error recoverRopes(ModuleOp module, const TensorReader &tensors) {
     unsigned at = gqa ? 7 : 2;
     if (node.getDomain() != "com.microsoft" || !(gqa || rotary) || node.getInputs().size() < at + 2)
       return WalkResult::advance();
-    auto cos = node.getInputs()[at].getDefiningOp<llm::OnnxTensorOp>();
-    auto sin = node.getInputs()[at + 1].getDefiningOp<llm::OnnxTensorOp>();
-    if (!cos || !sin || cos.getRope() || cos.getNoRope()) return WalkResult::advance();
-    std::string reason;
-    llvm::Expected<llm::RopeAttr> rope = recover(cos, sin, tensors, reason);
-    if (!rope) {
-      result = llvm::joinErrors(std::move(result), rope.takeError());
-      return WalkResult::interrupt();
-    }
-    if (!*rope) {
-      cos.setNoRope(reason);
-      return WalkResult::advance();
-    }
-    cos.setRopeAttr(*rope), sin.setRopeAttr(*rope);
-    cos.setIsCos(true);
+    for (auto [cos, sin] : tablePairs(node.getInputs()[at], node.getInputs()[at + 1]))
+      if (llvm::Error error = recoverPair(cos, sin, tensors)) {
+        result = llvm::joinErrors(std::move(result), std::move(error));
+        return WalkResult::interrupt();
+      }
     return WalkResult::advance();
   });
   return result;

@@ -13,6 +13,7 @@ namespace {
 /// Cosines and sines of the step's positions; equal tables are merged by CSE, so a model with one rope computes one.
 Value ropeTable(PatternRewriter &rewriter, Location loc, Value positions, llm::RopeAttr rope) {
   SmallVector<float> frequencies(rope.getInvFreq().begin(), rope.getInvFreq().end());
+  frequencies.append(rope.getLongInvFreq().begin(), rope.getLongInvFreq().end()); // RopeKind::Long
   auto type = RankedTensorType::get({int64_t(frequencies.size())}, rewriter.getF32Type());
   Value constant =
       wq::ConstantOp::create(rewriter, loc, type, DenseElementsAttr::get(type, ArrayRef<float>(frequencies)));

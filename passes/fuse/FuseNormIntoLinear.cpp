@@ -26,11 +26,8 @@ struct WriteQuantizedRows : OpRewritePattern<wq::QuantizeRowsOp> {
     if (!isa_and_present<llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp, llm::GluOp, llm::AttentionKvOp>(producer))
       return failure();
     if (!producer->hasOneUse()) return rewriter.notifyMatchFailure(op, "the f32 rows have another use");
-    rewriter.setInsertionPoint(producer);
-    Operation *quantised = rewriter.clone(*producer);
-    rewriter.modifyOpInPlace(quantised, [&] { quantised->getResult(0).setType(op.getType()); });
-    rewriter.replaceOp(op, quantised);
-    rewriter.eraseOp(producer); // nobody does that for attention, which writes its cache
+    rewriter.modifyOpInPlace(producer, [&] { producer->getResult(0).setType(op.getType()); });
+    rewriter.replaceOp(op, producer);
     return success();
   }
 };

@@ -57,6 +57,12 @@ struct WqAssign : impl::WqAssignBase<WqAssign> {
   }
 
 private:
+  /// The logits, or what is scaled to be them.
+  static bool makesLogits(Operation *op) {
+    return llvm::any_of(op->getUsers(), [](Operation *user) {
+      return isa<func::ReturnOp>(user) || (isa<llm::ScaleOp>(user) && makesLogits(user));
+    });
+  }
   static bool isEncoded(llm::WeightOp weight) { return isa<wq::EncodedType>(weight.getTensorType().getElementType()); }
 
   LogicalResult checkOptions() {
@@ -83,7 +89,7 @@ private:
         use.linear |= isa<llm::MoeOp>(user);
         if (auto linear = dyn_cast<llm::LinearOp>(user)) {
           use.linear = true;
-          use.head |= llvm::any_of(linear->getUsers(), [](Operation *u) { return isa<func::ReturnOp>(u); });
+          use.head |= makesLogits(linear);
           use.router |= llvm::any_of(linear->getUsers(), [](Operation *u) { return isa<llm::MoeOp>(u); });
         }
       }

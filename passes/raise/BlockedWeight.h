@@ -7,7 +7,7 @@ namespace llmc::raise {
 /// The operands of such a node; `zeros` is null if there are none.
 struct BlockedOperands {
   mlir::Value codes, scales, zeros;
-  int64_t block = 0;
+  int64_t block = 0;       // 0: one scale for each of N, a vector
   bool transposed = false; // codes [K, N] in blocks along their first axis; else [N, K]
 };
 

@@ -1,4 +1,5 @@
 #include "mlir/IR/Builders.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "passes/raise/Match.h"
 #include "passes/raise/Raise.h"
 #include "llvm/ADT/SetVector.h"
@@ -13,16 +14,36 @@ using namespace raise;
 namespace {
 
 constexpr unsigned kMostErrors = 5;
+constexpr int64_t kDefaultContext = 4096; // positions
 
-/// Gather(x, -1, axis 1) and Unsqueeze 1 (model builder, prune_lm_head): the last token's row. @step has the logit rows
-/// for that.
-Value beforeLastRow(Value value) {
-  llm::OnnxNodeOp unsqueeze = nodeOf(value, "Unsqueeze");
-  llm::OnnxNodeOp gather = unsqueeze ? nodeOf(unsqueeze.getInputs()[0], "Gather") : llm::OnnxNodeOp();
-  if (!gather || intAttr(gather, "axis", 0) != 1 || scalar(gather.getInputs()[1]) != -1.0) return {};
-  std::optional<SmallVector<int64_t>> axes = integers(operand(unsqueeze, 1));
-  return axes && axes->size() == 1 && axes->front() == 1 ? gather.getInputs()[0] : Value();
+/// Whether starts, ends and steps of a Slice take the last of axis 1 (of [batch, tokens, C]) alone.
+bool takesLast(llm::OnnxNodeOp slice) {
+  std::optional<SmallVector<int64_t>> begin = integers(operand(slice, 1)), end = integers(operand(slice, 2)),
+                                      axes = integers(operand(slice, 3)), steps = integers(operand(slice, 4));
+  auto is = [](const std::optional<SmallVector<int64_t>> &list, int64_t value) {
+    return list && list->size() == 1 && list->front() == value;
+  };
+  bool toEnd = end && end->size() == 1 && end->front() >= std::numeric_limits<int32_t>::max();
+  return is(begin, -1) && toEnd && (is(axes, 1) || is(axes, -2)) && (!operand(slice, 4) || is(steps, 1));
 }
+
+/// x if a value is its last token's row, in one of the forms that exporters write: Gather(x, -1, axis 1) and Unsqueeze
+/// 1 (model builder, prune_lm_head), Gather(x, [-1]), Slice(x, [-1:]). @step has the logit rows for that.
+Value beforeLastRow(Value value) {
+  if (llm::OnnxNodeOp slice = nodeOf(value, "Slice")) return takesLast(slice) ? slice.getInputs()[0] : Value();
+  llm::OnnxNodeOp unsqueeze = nodeOf(value, "Unsqueeze");
+  llm::OnnxNodeOp gather = nodeOf(unsqueeze ? unsqueeze.getInputs()[0] : value, "Gather");
+  if (!gather || (intAttr(gather, "axis", 0) != 1 && intAttr(gather, "axis", 0) != -2) ||
+      scalar(gather.getInputs()[1]) != -1.0)
+    return {};
+  auto rank = cast<RankedTensorType>(gather.getInputs()[1].getType()).getRank();
+  if (!unsqueeze) return gather.getInputs()[0]; // a graph output may drop the axis
+  std::optional<SmallVector<int64_t>> axes = integers(operand(unsqueeze, 1));
+  return rank == 0 && axes && axes->size() == 1 && axes->front() == 1 ? gather.getInputs()[0] : Value();
+}
+
+/// Whether an op computes a row from the same row alone, so that rows can be selected before it.
+bool isRowByRow(Operation *op) { return isa_and_present<llm::RmsNormOp, llm::LayerNormOp, llm::ScaleOp>(op); }
 
 class Finisher {
 public:
@@ -34,17 +55,17 @@ public:
     if (failed(takeLogits())) return failure();
     removeUnused();
     if (failed(refuseLeftOvers()) || failed(dropArguments())) return failure();
+    normaliseHeads();
     orderWeights();
     setSizes();
     return success();
   }
 
 private:
-  /// Nodes, casts and weights without uses. Operators of ONNX have no effects but their results.
+  /// Nodes, casts, rows and weights without uses. Operators of ONNX have no effects but their results.
   void removeUnused() {
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
-      if (op.use_empty() && isa<llm::OnnxNodeOp, llm::OnnxNoneOp, llm::OnnxTensorOp, llm::OnnxConstantOp, llm::LinearOp,
-                                llm::GetWeightOp, UnrealizedConversionCastOp>(op))
+      if (op.use_empty() && (isa<llm::OnnxNodeOp>(op) || (isPure(&op) && !op.hasTrait<OpTrait::IsTerminator>())))
         op.erase();
   }
 
@@ -82,15 +103,19 @@ private:
   }
 
   /// Inserts llm.select_rows above the head, and above the final norm when the head is all that reads it.
-  LogicalResult selectRows(Value logits) {
-    auto head = underRows(logits).getDefiningOp<llm::LinearOp>();
+  LogicalResult selectRows(Value &logits) {
+    if (Value all = beforeLastRow(underRows(logits))) logits = all;
+    Operation *last = underRows(logits).getDefiningOp();
+    while (isa_and_present<llm::ScaleOp>(last)) last = last->getOperand(0).getDefiningOp();
+    auto head = dyn_cast_or_null<llm::LinearOp>(last);
     if (!head) return failure();
-    if (Value all = beforeLastRow(underRows(head.getX())); all && isa<RankedTensorType>(underRows(all).getType()))
-      head.getXMutable().assign(underRows(all));
     OpOperand *place = &head.getXMutable();
-    while (auto norm = place->get().getDefiningOp<llm::RmsNormOp>()) {
-      if (!norm->hasOneUse() && !onlyUnusedNodes(norm, head)) break;
-      place = &norm.getXMutable();
+    for (;;) {
+      if (Value all = beforeLastRow(underRows(place->get())); all && underRows(all).getType() == place->get().getType())
+        place->set(underRows(all));
+      Operation *op = place->get().getDefiningOp();
+      if (!isRowByRow(op) || (!op->hasOneUse() && !onlyUnusedNodes(op, place->getOwner()))) break;
+      place = &op->getOpOperand(0);
     }
     Value x = place->get();
     if (x.getType() != rowsType(builder.getContext(), cast<RankedTensorType>(x.getType()).getShape().back()))
@@ -101,13 +126,13 @@ private:
     return success();
   }
   /// Whether all other uses of a norm are nodes that nothing reads any more.
-  static bool onlyUnusedNodes(llm::RmsNormOp norm, llm::LinearOp head) {
+  static bool onlyUnusedNodes(Operation *norm, Operation *reader) {
     SmallVector<Operation *> work(norm->getUsers());
     while (!work.empty()) {
       Operation *user = work.pop_back_val();
-      if (user == head) continue;
+      if (user == reader) continue;
       if (!isa<llm::OnnxNodeOp, UnrealizedConversionCastOp>(user)) return false;
-      if (llvm::is_contained(user->getUsers(), head.getOperation())) continue; // the cast that the head has read
+      if (llvm::is_contained(user->getUsers(), reader)) continue; // the cast that the head has read
       work.append(user->getUsers().begin(), user->getUsers().end());
     }
     return true;
@@ -130,6 +155,23 @@ private:
                        << "): " << (reason ? reason.getValue() : "no pattern of a decoder has this operator here");
     }
     return failure();
+  }
+
+  /// A single head's norm is that of the row: where q and k are both normalised, as one of heads.
+  void normaliseHeads() {
+    auto under = [](Value value) {
+      auto rope = value.getDefiningOp<llm::RopeOp>();
+      return rope ? rope.getX() : value;
+    };
+    for (auto attention : function.getOps<llm::AttentionOp>())
+      for (Value value : {under(attention.getQ()), under(attention.getK())})
+        if (auto norm = value.getDefiningOp<llm::RmsNormOp>(); norm && norm.getX().getDefiningOp<llm::LinearOp>()) {
+          builder.setInsertionPoint(norm);
+          norm.replaceAllUsesWith(llm::HeadNormOp::create(builder, norm.getLoc(), norm.getType(), norm.getX(),
+                                                          norm.getWeight(), norm.getEpsilonAttr())
+                                      .getY());
+          norm.erase();
+        }
   }
 
   LogicalResult dropArguments() {
@@ -183,10 +225,9 @@ struct FinishRaise : impl::FinishRaiseBase<FinishRaise> {
     }
     if (!isImportedGraph(function)) return;
     if (failed(Finisher(function).run())) return signalPassFailure();
-    if (!getOperation()->hasAttr(llm::kMaxContext)) {
-      function.emitError("found no length of the context; put genai_config.json beside the model");
-      signalPassFailure();
-    }
+    // A graph alone does not say it, unless tables of positions bound it (llmc-raise-sdpa, -rope, -embed).
+    if (!getOperation()->hasAttr(llm::kMaxContext))
+      getOperation()->setAttr(llm::kMaxContext, OpBuilder(&getContext()).getI64IntegerAttr(kDefaultContext));
   }
 };
 

@@ -1,6 +1,8 @@
 #include "passes/raise/Match.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "passes/raise/ShapeValues.h"
 #include "passes/support/Rewrite.h"
+#include <cmath>
 #include <map>
 #include <regex>
 
@@ -19,7 +21,7 @@ bool isNode(llm::OnnxNodeOp op, StringRef opType, StringRef domain) {
   return op && op.getOpType() == opType && op.getDomain() == domain;
 }
 llm::OnnxNodeOp nodeOf(Value value, StringRef opType, StringRef domain) {
-  auto op = value ? value.getDefiningOp<llm::OnnxNodeOp>() : llm::OnnxNodeOp();
+  auto op = value ? underRows(value).getDefiningOp<llm::OnnxNodeOp>() : llm::OnnxNodeOp();
   return isNode(op, opType, domain) ? op : llm::OnnxNodeOp();
 }
 Value exchanged(Value value) {
@@ -63,6 +65,67 @@ std::optional<SmallVector<int64_t>> integers(Value value) {
   for (const APInt &number : dense) out.push_back(number.getSExtValue());
   return out;
 }
+bool isNear(double number, double exact) {
+  auto rounded = [&](const llvm::fltSemantics &semantics) {
+    APFloat value(exact);
+    bool lost;
+    value.convert(semantics, APFloat::rmNearestTiesToEven, &lost);
+    value.convert(APFloat::IEEEdouble(), APFloat::rmNearestTiesToEven, &lost);
+    return value.convertToDouble();
+  };
+  return std::abs(number - exact) <= 1e-6 * std::abs(exact) || number == rounded(APFloat::IEEEhalf()) ||
+         number == rounded(APFloat::BFloat());
+}
+static bool isFloat(Value value) {
+  auto type = dyn_cast<ShapedType>(value.getType());
+  return type && isa<FloatType>(type.getElementType());
+}
+Value beforeCasts(Value value) {
+  while (value) {
+    value = underRows(value);
+    llm::OnnxNodeOp cast = nodeOf(value, "Cast");
+    if (!cast) cast = nodeOf(value, "CastLike");
+    if (!cast) cast = nodeOf(value, "Identity");
+    if (!cast || !isFloat(cast.getInputs()[0]) || !isFloat(value)) break;
+    value = cast.getInputs()[0];
+  }
+  return value;
+}
+bool isSame(Value a, Value b) { return a && b && beforeCasts(a) == beforeCasts(b); }
+std::optional<std::pair<Value, double>> withNumber(llm::OnnxNodeOp node) {
+  if (!node || node.getInputs().size() != 2) return std::nullopt;
+  for (unsigned side : {0u, 1u})
+    if (std::optional<double> number = scalar(beforeCasts(node.getInputs()[side])))
+      return std::pair(node.getInputs()[1 - side], *number);
+  return std::nullopt;
+}
+int64_t lastSize(Value value) {
+  constexpr unsigned kMostLooks = 8;
+  for (unsigned i = 0; i < kMostLooks && value; ++i) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    if (type && type.getRank() && !type.isDynamicDim(type.getRank() - 1)) return type.getShape().back();
+    if (Value under = underRows(value); under != value) {
+      value = under;
+      continue;
+    }
+    // What the importer could not say: sizes that the graph computes, and nodes that keep the last axis.
+    auto node = value.getDefiningOp<llm::OnnxNodeOp>();
+    if (isNode(node, "Reshape")) {
+      std::optional<Sizes> shape = sizesIn(node.getInputs()[1]);
+      return shape && !shape->empty() && !shape->back().of && shape->back().number > 0 ? shape->back().number : -1;
+    }
+    auto perm =
+        isNode(node, "Transpose") ? node.getOnnxAttributes().getAs<DenseI64ArrayAttr>("perm") : DenseI64ArrayAttr();
+    bool keeps = perm && !perm.empty() && perm.asArrayRef().back() == perm.size() - 1;
+    if (!keeps && !isNode(node, "Cast") && !isNode(node, "Identity")) return -1;
+    value = node.getInputs()[0];
+  }
+  return -1;
+}
+bool isLastAxis(Value value, int64_t axis) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return axis == -1 || (type && axis == type.getRank() - 1);
+}
 StringRef inputName(Value value) {
   auto argument = dyn_cast_or_null<BlockArgument>(value);
   auto function = argument ? dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp()) : func::FuncOp();
@@ -76,14 +139,28 @@ bool isActivation(Value value) {
   return type && type.getRank() == 3 && !type.isDynamicDim(2) && type.getDimSize(2) > 0 &&
          isa<FloatType>(type.getElementType());
 }
+bool isRows(Value value) {
+  auto type = value ? dyn_cast<RankedTensorType>(value.getType()) : RankedTensorType();
+  return type && (type.getRank() == 2 || type.getRank() == 3) && lastSize(value) > 0 &&
+         isa<FloatType>(type.getElementType()) && !value.getDefiningOp<llm::OnnxTensorOp>() &&
+         !value.getDefiningOp<llm::OnnxConstantOp>();
+}
 RankedTensorType rowsType(MLIRContext *context, int64_t columns) {
   return RankedTensorType::get({ShapedType::kDynamic, columns}, Float32Type::get(context));
 }
 Value toRows(PatternRewriter &rewriter, Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   RankedTensorType rows = isa<FloatType>(type.getElementType())
-                              ? rowsType(type.getContext(), type.getDimSize(type.getRank() - 1))
+                              ? rowsType(type.getContext(), lastSize(value))
                               : RankedTensorType::get({ShapedType::kDynamic}, rewriter.getI32Type());
+  if (Value under = underRows(value); under.getType() == rows) return under;
+  return UnrealizedConversionCastOp::create(rewriter, value.getLoc(), rows, value).getResult(0);
+}
+Value toRowsOf(PatternRewriter &rewriter, Value value, int64_t columns) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  if (!type || type.getRank() < 2 || type.getRank() > 3 || !isa<FloatType>(type.getElementType())) return {};
+  if (int64_t found = lastSize(value); found != -1 && found != columns) return {};
+  RankedTensorType rows = rowsType(type.getContext(), columns);
   if (Value under = underRows(value); under.getType() == rows) return under;
   return UnrealizedConversionCastOp::create(rewriter, value.getLoc(), rows, value).getResult(0);
 }
@@ -129,6 +206,8 @@ Value makeWeight(PatternRewriter &rewriter, Operation *at, const WeightSpec &spe
       llm::WeightOp::create(rewriter, loc, rewriter.getStringAttr(spec.name), TypeAttr::get(spec.type),
                             rewriter.getArrayAttr(spec.storage), optional(spec.storedRows), optional(spec.rowBegin),
                             spec.transposed ? rewriter.getUnitAttr() : UnitAttr(), IntegerAttr());
+  if (spec.run) made.setRun(spec.run), made.setRunStep(spec.runStep);
+  if (spec.plus != 0) made.setPlusAttr(rewriter.getF32FloatAttr(spec.plus));
   llm::WeightOp weight = made;
   for (unsigned copy = 0;; ++copy) {
     std::string name = copy ? spec.name + "." + std::to_string(copy) : spec.name;
@@ -165,13 +244,85 @@ llm::OnnxTensorOp floatTensor(Value value, int64_t rank) {
                                                                                             : llm::OnnxTensorOp();
 }
 
-Value makeVector(PatternRewriter &rewriter, llm::OnnxNodeOp node, llm::OnnxTensorOp tensor) {
+Value sliceWeight(PatternRewriter &rewriter, Operation *at, Value whole, const WeightRows &rows, StringRef part) {
+  llm::WeightOp weight = weightOf(whole);
+  if (!weight || (weight.getRun() && rows.run)) return {};
+  RankedTensorType type = weight.getTensorType();
+  int64_t run = weight.getRun().value_or(0), runStep = weight.getRunStep().value_or(0);
+  // Within runs only whole ones can be taken.
+  if (run && (rows.begin % run || rows.count % run)) return {};
+  SmallVector<int64_t> shape(type.getShape());
+  shape[0] = rows.count;
+  WeightSpec spec;
+  spec.name = weight.getSymName().str();
+  size_t packed = std::string::npos;
+  for (StringRef name : {"qkv_proj", "gate_up_proj", "query_key_value", "c_attn", "Wqkv"})
+    if (packed = StringRef(spec.name).find(name); packed != std::string::npos) {
+      spec.name.replace(packed, name.size(), (part + "_proj").str());
+      break;
+    }
+  if (packed == std::string::npos) spec.name += ("." + part).str();
+  spec.type = RankedTensorType::get(shape, type.getElementType());
+  spec.storage.assign(weight.getStorage().begin(), weight.getStorage().end());
+  spec.transposed = weight.getTransposed();
+  spec.storedRows = weight.getStoredRows().value_or(type.getDimSize(0));
+  spec.rowBegin = weight.getRowBegin().value_or(0) + (run ? rows.begin / run * runStep : rows.begin);
+  spec.run = rows.run ? rows.run : run, spec.runStep = rows.run ? rows.runStep : runStep;
+  if (weight.getPlus()) spec.plus = weight.getPlus()->convertToFloat();
+  return makeWeight(rewriter, at, spec);
+}
+
+int64_t Vector::size() const {
+  auto of = [](auto op) { return cast<RankedTensorType>(op.getType()).getDimSize(0); };
+  return constant ? of(constant) : of(tensor);
+}
+
+std::optional<Vector> vectorOf(Value value) {
+  value = value ? beforeCasts(value) : value;
+  Vector vector;
+  if (auto sum = withNumber(nodeOf(value, "Add"))) vector.plus = float(sum->second), value = beforeCasts(sum->first);
+  vector.tensor = floatTensor(value, 1);
+  auto constant = value ? value.getDefiningOp<llm::OnnxConstantOp>() : llm::OnnxConstantOp();
+  if (constant && isa<DenseFPElementsAttr>(constant.getValue()) &&
+      cast<RankedTensorType>(constant.getType()).getRank() == 1)
+    vector.constant = constant;
+  return vector.tensor || vector.constant ? std::optional(vector) : std::nullopt;
+}
+
+static Value makeConstant(PatternRewriter &rewriter, Operation *at, ArrayRef<float> values) {
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(at);
+  auto type = RankedTensorType::get({int64_t(values.size())}, rewriter.getF32Type());
+  return wq::ConstantOp::create(rewriter, at->getLoc(), type, DenseElementsAttr::get(type, values));
+}
+
+Value makeSplat(PatternRewriter &rewriter, Operation *at, int64_t size, float number) {
+  return makeConstant(rewriter, at, SmallVector<float>(size, number));
+}
+
+bool isSplat(Value vector, float number) {
+  auto constant = vector ? vector.getDefiningOp<wq::ConstantOp>() : wq::ConstantOp();
+  auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
+  return dense && dense.isSplat() && dense.getElementType().isF32() && dense.getSplatValue<float>() == number;
+}
+
+Value makeVector(PatternRewriter &rewriter, llm::OnnxNodeOp node, Vector vector) {
+  if (vector.constant) {
+    SmallVector<float> values;
+    for (APFloat number : cast<DenseFPElementsAttr>(vector.constant.getValue())) {
+      bool lost;
+      number.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &lost);
+      values.push_back(number.convertToFloat() + vector.plus);
+    }
+    return makeConstant(rewriter, node, values);
+  }
   std::string nodeName;
   if (auto loc = dyn_cast<NameLoc>(node.getLoc())) nodeName = loc.getName().str();
   WeightSpec spec;
-  spec.name = weightName(tensor.getName(), nodeName);
-  spec.type = cast<RankedTensorType>(tensor.getType());
-  spec.storage = {tensor.getStorage()};
+  spec.name = weightName(vector.tensor.getName(), nodeName);
+  spec.type = cast<RankedTensorType>(vector.tensor.getType());
+  spec.storage = {vector.tensor.getStorage()};
+  spec.plus = vector.plus;
   return makeWeight(rewriter, node, spec);
 }
 

@@ -155,6 +155,8 @@ void replace(PatternRewriter &rewriter, llm::OnnxNodeOp node, Heads heads, const
                                      i64(heads.size), rewriter.getF32FloatAttr(float(scale)), i64(0));
   // The cache is not a value any more: the outputs that it was become the inputs that it was.
   for (const Cache &cache : {keys, values}) {
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPoint(cache.present.getDefiningOp()); // sizes of it are read before the attention
     auto cast = UnrealizedConversionCastOp::create(rewriter, node.getLoc(), cache.present.getType(), cache.past);
     rewriter.replaceAllUsesWith(cache.present, cast.getResult(0));
   }

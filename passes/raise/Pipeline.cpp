@@ -9,12 +9,14 @@ namespace {
 
 void buildRaisePipeline(mlir::OpPassManager &manager) {
   manager.addPass(createRaiseSignature());
-  manager.addPass(createRaiseRmsNorm());
+  manager.addPass(createRaiseShapes());
   manager.addPass(createRaiseLinear());
+  manager.addPass(createRaiseNorm()); // after linears: it may give one a bias
   manager.addPass(createRaiseEmbed());
   manager.addPass(createRaiseRope());
   manager.addPass(createRaiseAttention());
-  manager.addPass(createRaiseGatedMlp());
+  manager.addPass(createRaiseSdpa());
+  manager.addPass(createRaiseActivation());
   manager.addPass(createFinishRaise());
 }
 

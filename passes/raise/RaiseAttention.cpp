@@ -34,19 +34,37 @@ bool isTotalLength(Value value) {
          intAttr(shape, "start", 0) == 0 && !shape.getOnnxAttributes().contains("end");
 }
 
+/// Of a layer with sliding_window_cache, whose cache holds the last positions of a fixed number C. With C >= window
+/// every position that a query sees is in it, so it computes what a window over the whole cache does; the model's
+/// declaration leaves C open or says it.
+std::optional<std::string> tooSmallCache(llm::OnnxNodeOp node) {
+  if (!intAttr(node, "sliding_window_cache", 0)) return std::nullopt;
+  int64_t window = intAttr(node, "local_window_size", -1);
+  if (window <= 0) return "a sliding_window_cache without local_window_size";
+  for (unsigned i : {3u, 4u}) {
+    auto type = operand(node, i) ? dyn_cast<RankedTensorType>(operand(node, i).getType()) : RankedTensorType();
+    if (type && type.getRank() == 4 && !type.isDynamicDim(2) && type.getDimSize(2) < window)
+      return "a sliding_window_cache of " + std::to_string(type.getDimSize(2)) + " positions, expected the window of " +
+             std::to_string(window) + " at least";
+  }
+  return std::nullopt;
+}
+
 /// The first attribute or operand that changes what attention computes in a way that llm.attention has not.
 std::optional<std::string> unsupported(llm::OnnxNodeOp node) {
-  if (floatAttr(node, "softcap", 0) != 0) return "softcap is not supported";
-  for (StringRef name : {"smooth_softmax", "sliding_window_cache", "qk_output", "kv_cache_bit_width"})
+  for (StringRef name : {"qk_output", "kv_cache_bit_width"})
     if (int64_t value = intAttr(node, name, 0); value > 0)
       return (name + " = " + Twine(value) + " is not supported").str();
   for (StringRef name : {"k_quant_type", "v_quant_type"})
     if (auto type = node.getOnnxAttributes().getAs<StringAttr>(name); type && !type.empty() && type != "NONE")
       return ("a cache of " + name + " " + type.getValue() + " is not supported").str();
   static constexpr std::pair<unsigned, const char *> kOperands[] = {
-      {10, "attention_bias"}, {11, "head_sink"}, {12, "k_scale"}, {13, "v_scale"}};
+      {10, "attention_bias"}, {12, "k_scale"}, {13, "v_scale"}};
   for (auto [i, name] : kOperands)
     if (operand(node, i)) return std::string(name) + " is not supported";
+  if (double softcap = floatAttr(node, "softcap", 0); !(softcap >= 0))
+    return "a softcap of " + std::to_string(softcap) + ", expected a positive one";
+  if (std::optional<std::string> reason = tooSmallCache(node)) return reason;
   if (!isLastPosition(node.getInputs()[5])) return "seqlens_k is not the sum of attention_mask minus one";
   if (!isTotalLength(node.getInputs()[6])) return "total_sequence_length is not the length of attention_mask";
   return std::nullopt;
@@ -71,26 +89,6 @@ std::optional<std::string> notACache(llm::OnnxNodeOp node) {
 }
 
 //===- Packed QKV --------------------------------------------------------------===//
-/// Rows [begin, begin + count) of a weight as a weight of its own.
-Value sliceWeight(PatternRewriter &rewriter, Operation *at, llm::WeightOp whole, int64_t begin, int64_t count,
-                  StringRef part) {
-  RankedTensorType type = whole.getTensorType();
-  SmallVector<int64_t> shape(type.getShape());
-  shape[0] = count;
-  WeightSpec spec;
-  StringRef name = whole.getSymName();
-  size_t packed = name.find("qkv_proj");
-  spec.name = packed == StringRef::npos
-                  ? (name + "." + part).str()
-                  : (name.take_front(packed) + part + "_proj" + name.drop_front(packed + 8)).str();
-  spec.type = RankedTensorType::get(shape, type.getElementType());
-  spec.storage.assign(whole.getStorage().begin(), whole.getStorage().end());
-  spec.transposed = whole.getTransposed();
-  spec.storedRows = whole.getStoredRows().value_or(type.getDimSize(0));
-  spec.rowBegin = whole.getRowBegin().value_or(0) + begin;
-  return makeWeight(rewriter, at, spec);
-}
-
 struct Qkv {
   Value q, k, v; // rows
 };
@@ -106,8 +104,9 @@ FailureOr<Qkv> splitPacked(PatternRewriter &rewriter, llm::OnnxNodeOp node, int6
   static constexpr const char *kParts[] = {"q", "k", "v"};
   for (unsigned i = 0; i < 3; ++i) {
     int64_t count = i ? kvColumns : qColumns;
-    Value w = sliceWeight(rewriter, node, weight, begin, count, kParts[i]);
-    Value b = bias ? sliceWeight(rewriter, node, bias, begin, count, kParts[i]) : Value();
+    Value w = sliceWeight(rewriter, node, linear.getW(), {begin, count}, kParts[i]);
+    Value b = bias ? sliceWeight(rewriter, node, linear.getBias(), {begin, count}, kParts[i]) : Value();
+    if (!w || (bias && !b)) return rewriter.notifyMatchFailure(node, "the weight of packed QKV cannot be taken apart");
     parts[i] =
         llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(node.getContext(), count), linear.getX(), w, b);
     begin += count;
@@ -133,14 +132,18 @@ struct RaiseGroupQueryAttention : OpRewritePattern<llm::OnnxNodeOp> {
     int64_t width = cast<RankedTensorType>(node.getInputs()[0].getType()).getDimSize(2);
     int64_t size = width / (packed ? heads + 2 * kvHeads : heads);
     llm::RopeAttr rope;
+    int64_t tableRows = 0;
     if (intAttr(node, "do_rotary", 0)) {
       std::string reason;
-      rope = ropeOf(operand(node, 7), operand(node, 8), intAttr(node, "rotary_interleaved", 0), reason);
+      rope = ropeOf(operand(node, 7), operand(node, 8), intAttr(node, "rotary_interleaved", 0), tableRows, reason);
       if (!rope) return rewriter.notifyMatchFailure(node, reason);
       if (rope.getDim() > size) return rewriter.notifyMatchFailure(node, "more channels rotate than a head has");
       if (Value ids = operand(node, 9); ids && !isPositions(ids))
         return rewriter.notifyMatchFailure(node, "the positions are not the graph's position_ids");
     }
+    std::optional<Vector> sinks = vectorOf(operand(node, 11));
+    if (operand(node, 11) && (!sinks || sinks->size() != heads))
+      return rewriter.notifyMatchFailure(node, "head_sink is not an initialiser of a number for each head");
     Qkv rows;
     if (packed) {
       FailureOr<Qkv> split = splitPacked(rewriter, node, heads * size, kvHeads * size);
@@ -150,7 +153,12 @@ struct RaiseGroupQueryAttention : OpRewritePattern<llm::OnnxNodeOp> {
       rows = {toRows(rewriter, node.getInputs()[0]), toRows(rewriter, node.getInputs()[1]),
               toRows(rewriter, node.getInputs()[2])};
     }
-    replace(rewriter, node, rows, rope, size);
+    if (rope) boundContext(rewriter, node, tableRows);
+    Value sink;
+    if (sinks) sink = makeVector(rewriter, node, *sinks);
+    // One more logit of 0 in the sum of each head's softmax.
+    if (!sinks && intAttr(node, "smooth_softmax", 0) > 0) sink = makeSplat(rewriter, node, heads, 0.0f);
+    replace(rewriter, node, rows, rope, size, sink);
     return success();
   }
 
@@ -160,13 +168,13 @@ private:
     return argument && argument != value && argument.getArgNumber() == 1;
   }
 
-  static void replace(PatternRewriter &rewriter, llm::OnnxNodeOp node, Qkv rows, llm::RopeAttr rope, int64_t size) {
+  static void replace(PatternRewriter &rewriter, llm::OnnxNodeOp node, Qkv rows, llm::RopeAttr rope, int64_t size,
+                      Value sinks) {
     Location loc = node.getLoc();
     Value positions = node->getParentOfType<func::FuncOp>().getArgument(1);
     int64_t heads = intAttr(node, "num_heads", 0), kvHeads = intAttr(node, "kv_num_heads", 0);
     auto i64 = [&](int64_t value) { return rewriter.getI64IntegerAttr(value); };
     if (rope) {
-      boundContext(rewriter, node, node.getInputs()[7]);
       rows.q = llm::RopeOp::create(rewriter, loc, rows.q.getType(), rows.q, positions, i64(heads), rope);
       rows.k = llm::RopeOp::create(rewriter, loc, rows.k.getType(), rows.k, positions, i64(kvHeads), rope);
     }
@@ -174,9 +182,10 @@ private:
     if (scale == 0) scale = 1.0 / std::sqrt(double(size));
     int64_t window = std::max<int64_t>(intAttr(node, "local_window_size", -1), 0);
     auto layer = node->getAttrOfType<IntegerAttr>(kLayerAttr);
-    Value y =
-        llm::AttentionOp::create(rewriter, loc, rows.q.getType(), rows.q, rows.k, rows.v, positions, layer, i64(heads),
-                                 i64(kvHeads), i64(size), rewriter.getF32FloatAttr(float(scale)), i64(window));
+    Value y = llm::AttentionOp::create(rewriter, loc, rows.q.getType(), rows.q, rows.k, rows.v, positions, sinks, layer,
+                                       i64(heads), i64(kvHeads), i64(size), rewriter.getF32FloatAttr(float(scale)),
+                                       i64(window), UnitAttr(),
+                                       rewriter.getF32FloatAttr(float(floatAttr(node, "softcap", 0))));
     // The cache is not a value any more: the outputs that it was become the inputs that it was.
     for (unsigned i : {1u, 2u}) {
       Value past = node.getInputs()[2 + i], present = node.getResult(i);

@@ -1,5 +1,6 @@
 #include "passes/raise/BlockedWeight.h"
 #include "passes/raise/Raise.h"
+#include "passes/raise/Rotary.h"
 
 namespace llmc {
 #define GEN_PASS_DEF_RAISEEMBED
@@ -10,38 +11,73 @@ using namespace raise;
 
 namespace {
 
-/// Whether a value is the tokens argument of @step, as [batch, tokens].
+/// Tokens or positions of @step behind indices [batch, tokens], or [rows]: the argument, and what is added to it.
+struct Indices {
+  BlockArgument argument;
+  int64_t plus = 0;
+};
+std::optional<Indices> indicesOf(Value value) {
+  Indices indices;
+  for (;;) {
+    Value under = underRows(value);
+    if (auto argument = dyn_cast<BlockArgument>(under); argument && argument != value && argument.getArgNumber() < 2) {
+      indices.argument = argument;
+      // A token is what it is; a table of positions may begin with rows for others (OPT).
+      return indices.plus && argument.getArgNumber() == 0 ? std::nullopt : std::optional(indices);
+    }
+    auto node = under.getDefiningOp<llm::OnnxNodeOp>();
+    if (!node || !node.getDomain().empty()) return std::nullopt;
+    auto sum = isNode(node, "Add") ? withNumber(node) : std::nullopt;
+    bool shows = isNode(node, "Reshape") || isNode(node, "Cast") || isNode(node, "Identity") ||
+                 isNode(node, "Unsqueeze") || isNode(node, "Squeeze");
+    if (!sum && !shows) return std::nullopt;
+    if (sum) indices.plus += int64_t(sum->second);
+    value = sum ? sum->first : node.getInputs()[0];
+  }
+}
 bool isTokens(Value value) {
-  auto argument = dyn_cast<BlockArgument>(underRows(value));
-  return argument && argument != value && argument.getArgNumber() == 0;
+  std::optional<Indices> indices = indicesOf(value);
+  return indices && indices->argument.getArgNumber() == 0;
 }
 
-void replaceByEmbed(PatternRewriter &rewriter, llm::OnnxNodeOp node, Value ids, const WeightSpec &spec) {
+void replaceByEmbed(PatternRewriter &rewriter, llm::OnnxNodeOp node, Value indices, const WeightSpec &spec) {
   Value table = makeWeight(rewriter, node, spec);
   auto type = rowsType(rewriter.getContext(), spec.type.getDimSize(1));
-  Value y =
-      llm::EmbedOp::create(rewriter, node.getLoc(), type, toRows(rewriter, ids), table, rewriter.getF32FloatAttr(1.0f));
+  Value y = llm::EmbedOp::create(rewriter, node.getLoc(), type, indices, table, rewriter.getF32FloatAttr(1.0f));
   replaceByRows(rewriter, node.getResult(0), y);
   rewriter.eraseOp(node);
 }
 
+/// Gather of rows of a table, by tokens or positions.
 struct RaiseGather : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
-    if (!isNode(node, "Gather") || !isTokens(node.getInputs()[1])) return failure();
-    if (intAttr(node, "axis", 0) != 0)
-      return rewriter.notifyMatchFailure(node, "tokens gather along another axis than 0");
-    Value columns = exchanged(node.getInputs()[0]); // [H, V], shared with the head
-    llm::OnnxTensorOp tensor = floatTensor(columns ? columns : node.getInputs()[0], 2);
-    if (!tensor) return rewriter.notifyMatchFailure(node, "the table is not a float initialiser [V, H]");
+    std::optional<Indices> indices = isNode(node, "Gather") ? indicesOf(node.getInputs()[1]) : std::nullopt;
+    if (!indices) return failure();
+    bool byPosition = indices->argument.getArgNumber() == 1;
+    Value data = beforeCasts(node.getInputs()[0]), columns = exchanged(data); // [H, V], shared with the head
+    llm::OnnxTensorOp tensor = floatTensor(columns ? beforeCasts(columns) : data, 2);
+    if (intAttr(node, "axis", 0) != 0 || !tensor) {
+      if (byPosition) return failure(); // a table of cosines, or a mask
+      return rewriter.notifyMatchFailure(node, tensor ? "tokens gather along another axis than 0"
+                                                      : "the table is not a float initialiser [V, H]");
+    }
     WeightSpec spec;
     spec.name = weightName(tensor.getName(), "");
     SmallVector<int64_t> shape(cast<RankedTensorType>(tensor.getType()).getShape());
     if (columns) std::swap(shape[0], shape[1]);
+    if (byPosition) {
+      if (indices->plus < 0 || indices->plus >= shape[0])
+        return rewriter.notifyMatchFailure(node, "positions plus " + Twine(indices->plus) + " in a table of " +
+                                                     Twine(shape[0]) + " rows");
+      if (tensor.getRope() || tensor.getNoRope()) return failure();
+      if (indices->plus) spec.storedRows = shape[0], spec.rowBegin = indices->plus, shape[0] -= indices->plus;
+      boundContext(rewriter, node, shape[0]);
+    }
     spec.type = RankedTensorType::get(shape, tensor.getType().getElementType());
     spec.storage = {tensor.getStorage()};
     spec.transposed = bool(columns);
-    replaceByEmbed(rewriter, node, node.getInputs()[1], spec);
+    replaceByEmbed(rewriter, node, indices->argument, spec);
     return success();
   }
 };
@@ -67,7 +103,7 @@ struct RaiseGatherBlockQuantized : OpRewritePattern<llm::OnnxNodeOp> {
                                                              intAttr(node, "block_size", 128), /*transposed=*/false},
                                                             "", reason);
     if (!spec) return rewriter.notifyMatchFailure(node, reason);
-    replaceByEmbed(rewriter, node, node.getInputs()[1], *spec);
+    replaceByEmbed(rewriter, node, indicesOf(node.getInputs()[1])->argument, *spec);
     return success();
   }
 

@@ -1,5 +1,7 @@
-#include "passes/raise/BlockedWeight.h"
+#include "passes/raise/LinearWeight.h"
 #include "passes/raise/Raise.h"
+#include "passes/raise/ShapeValues.h"
+#include "passes/raise/Views.h"
 
 namespace llmc {
 #define GEN_PASS_DEF_RAISELINEAR
@@ -10,63 +12,55 @@ using namespace raise;
 
 namespace {
 
-std::string nameOf(llm::OnnxNodeOp node) {
-  auto loc = dyn_cast<NameLoc>(node.getLoc());
-  return loc ? loc.getName().str() : "";
+/// Replaces the node's result by the linear of rows of `x`, or says why it is none.
+LogicalResult replaceByLinear(PatternRewriter &rewriter, llm::OnnxNodeOp node, Value x, const WeightSpec &spec,
+                              const std::optional<Vector> &bias) {
+  int64_t n = spec.type.getDimSize(0), k = spec.type.getDimSize(1);
+  if (bias && bias->size() != n) return rewriter.notifyMatchFailure(node, "the bias is broadcast");
+  Value rows = toRowsOf(rewriter, x, k);
+  if (!rows)
+    return rewriter.notifyMatchFailure(node, "the first operand is not [batch, tokens, K] or [rows, K] of the weight's "
+                                             "K = " +
+                                                 Twine(k));
+  Value weight = makeWeight(rewriter, node, spec);
+  Value b = bias ? makeVector(rewriter, node, *bias) : Value();
+  Value y = llm::LinearOp::create(rewriter, node.getLoc(), rowsType(node.getContext(), n), rows, weight, b);
+  replaceByRows(rewriter, node.getResult(0), y);
+  rewriter.eraseOp(node);
+  return success();
 }
 
-/// DequantizeLinear(codes, scales, zero points) of [K, N] in blocks along K, or Transpose of it of [N, K].
-std::optional<WeightSpec> dequantised(llm::OnnxNodeOp matmul, Value w, std::string &reason) {
-  Value rows = exchanged(w); // [N, K]
-  llm::OnnxNodeOp node = nodeOf(rows ? rows : w, "DequantizeLinear");
-  if (!node) {
-    reason = "the second operand is not a float initialiser [K, N]";
-    return std::nullopt;
-  }
-  int64_t axis = intAttr(node, "axis", 1), kAxis = rows ? 1 : 0;
-  if (axis != kAxis && axis != kAxis - 2) {
-    reason = "DequantizeLinear along axis " + std::to_string(axis) + ", expected that of K, " + std::to_string(kAxis);
-    return std::nullopt;
-  }
-  if (intAttr(node, "output_dtype", 0)) {
-    reason = "DequantizeLinear with output_dtype, expected the type of the scales";
-    return std::nullopt;
-  }
-  return blockedWeight({node.getInputs()[0], node.getInputs()[1], operand(node, 2), intAttr(node, "block_size", 0),
-                        /*transposed=*/!rows},
-                       nameOf(matmul), reason);
-}
-
-/// MatMul(x, W), W [K, N] an initialiser or dequantised.
+/// MatMul(x, W), W [K, N] an initialiser or dequantised, and com.microsoft FusedMatMul.
 struct RaiseMatMul : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
-    if (!isNode(node, "MatMul")) return failure();
-    Value x = node.getInputs()[0], w = node.getInputs()[1];
+    bool fused = isNode(node, "FusedMatMul", kMicrosoft);
+    if (!fused && !isNode(node, "MatMul")) return failure();
+    if (fused && (floatAttr(node, "alpha", 1) != 1 || intAttr(node, "transA", 0) || intAttr(node, "transBatchA", 0) ||
+                  intAttr(node, "transBatchB", 0)))
+      return rewriter.notifyMatchFailure(node, "FusedMatMul with a factor, or of a transposed first operand");
     std::string reason;
-    std::optional<WeightSpec> spec = stored(node, w, reason);
+    bool transposed = fused && intAttr(node, "transB", 0);
+    std::optional<WeightSpec> spec = linearWeight(node, node.getInputs()[1], transposed, reason);
     if (!spec) return rewriter.notifyMatchFailure(node, reason);
-    if (!isActivation(x))
-      return rewriter.notifyMatchFailure(node, "the first operand is not [batch, tokens, K] of a known K");
-    Value weight = makeWeight(rewriter, node, *spec), rows = toRows(rewriter, x);
-    auto type = rowsType(getContext(), spec->type.getDimSize(0));
-    Value y = llm::LinearOp::create(rewriter, node.getLoc(), type, rows, weight, Value());
-    replaceByRows(rewriter, node.getResult(0), y);
-    rewriter.eraseOp(node);
-    return success();
+    return replaceByLinear(rewriter, node, node.getInputs()[0], *spec, std::nullopt);
   }
+};
 
-private:
-  static std::optional<WeightSpec> stored(llm::OnnxNodeOp node, Value w, std::string &reason) {
-    llm::OnnxTensorOp tensor = floatTensor(w, 2);
-    if (!tensor) return dequantised(node, w, reason);
-    auto type = cast<RankedTensorType>(tensor.getType());
-    WeightSpec spec;
-    spec.name = weightName(tensor.getName(), nameOf(node));
-    spec.type = RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, type.getElementType());
-    spec.storage = {tensor.getStorage()};
-    spec.transposed = true;
-    return spec;
+/// Gemm(rows, W, bias): GPT-2's Conv1D, and nn.Linear of two axes.
+struct RaiseGemm : OpRewritePattern<llm::OnnxNodeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
+    if (!isNode(node, "Gemm")) return failure();
+    Value c = operand(node, 2);
+    if (intAttr(node, "transA", 0) || floatAttr(node, "alpha", 1) != 1 || (c && floatAttr(node, "beta", 1) != 1))
+      return rewriter.notifyMatchFailure(node, "Gemm with factors, or of a transposed first operand");
+    std::optional<Vector> bias = vectorOf(c);
+    if (c && !bias) return rewriter.notifyMatchFailure(node, "the bias is not an initialiser [N]");
+    std::string reason;
+    std::optional<WeightSpec> spec = linearWeight(node, node.getInputs()[1], intAttr(node, "transB", 0), reason);
+    if (!spec) return rewriter.notifyMatchFailure(node, reason);
+    return replaceByLinear(rewriter, node, node.getInputs()[0], *spec, bias);
   }
 };
 
@@ -76,44 +70,12 @@ struct RaiseMatMulNBits : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
     if (!isNode(node, "MatMulNBits", kMicrosoft)) return failure();
-    int64_t bits = intAttr(node, "bits", 4), block = intAttr(node, "block_size", 0);
-    if (bits != 4 && bits != 8)
-      return rewriter.notifyMatchFailure(node, "MatMulNBits of " + Twine(bits) + " bits, expected 4 or 8");
-    if (block < 16 || block > 256)
-      return rewriter.notifyMatchFailure(node, "MatMulNBits with blocks of " + Twine(block) + ", expected 16 to 256");
-    if (operand(node, 4)) return rewriter.notifyMatchFailure(node, "MatMulNBits with g_idx (reordered K)");
-    if (!isActivation(node.getInputs()[0]))
-      return rewriter.notifyMatchFailure(node, "the first operand is not [batch, tokens, K] of a known K");
-
-    auto codes = node.getInputs()[1].getDefiningOp<llm::OnnxTensorOp>();
-    auto scales = node.getInputs()[2].getDefiningOp<llm::OnnxTensorOp>();
-    Value zeroOperand = operand(node, 3), biasOperand = operand(node, 5);
-    auto zeros = zeroOperand ? zeroOperand.getDefiningOp<llm::OnnxTensorOp>() : llm::OnnxTensorOp();
-    if (!codes || !scales || (zeroOperand && !zeros))
-      return rewriter.notifyMatchFailure(node, "B, scales or zero points are not initialisers");
-    if (zeros && !zeros.getType().getElementType().isUnsignedInteger(8))
-      return rewriter.notifyMatchFailure(node, "MatMulNBits with float zero points, expected UINT8");
-    Type element = scales.getType().getElementType();
-    if (!element.isF16() && !element.isBF16() && !element.isF32())
-      return rewriter.notifyMatchFailure(node, "scales are not F32, F16 or BF16");
-    llm::OnnxTensorOp biasTensor = floatTensor(biasOperand, 1);
-    if (biasOperand && !biasTensor) return rewriter.notifyMatchFailure(node, "the bias is not a float initialiser");
-
-    auto encoded =
-        wq::EncodedType::get(getContext(), wq::Encoding::MatMulNBits, bits, block, scaleTypeOf(element), bool(zeros));
-    WeightSpec spec;
-    spec.name = weightName(codes.getName(), nameOf(node));
-    spec.type = RankedTensorType::get({intAttr(node, "N", 0), intAttr(node, "K", 0)}, encoded);
-    spec.storage = {codes.getStorage(), scales.getStorage()};
-    if (zeros) spec.storage.push_back(zeros.getStorage());
-    Value weight = makeWeight(rewriter, node, spec);
-    Value bias = biasTensor ? makeVector(rewriter, node, biasTensor) : Value();
-    Value rows = toRows(rewriter, node.getInputs()[0]);
-    auto type = rowsType(getContext(), spec.type.getDimSize(0));
-    replaceByRows(rewriter, node.getResult(0),
-                  llm::LinearOp::create(rewriter, node.getLoc(), type, rows, weight, bias));
-    rewriter.eraseOp(node);
-    return success();
+    std::string reason;
+    std::optional<WeightSpec> spec = nBitsWeight(node, reason);
+    if (!spec) return rewriter.notifyMatchFailure(node, reason);
+    std::optional<Vector> bias = vectorOf(operand(node, 5));
+    if (operand(node, 5) && !bias) return rewriter.notifyMatchFailure(node, "the bias is not a float initialiser");
+    return replaceByLinear(rewriter, node, node.getInputs()[0], *spec, bias);
   }
 };
 
@@ -123,15 +85,13 @@ struct RaiseBias : OpRewritePattern<llm::OnnxNodeOp> {
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
     if (!isNode(node, "Add")) return failure();
     for (unsigned side : {0u, 1u}) {
-      Value value = node.getInputs()[side];
-      auto linear = underRows(value).getDefiningOp<llm::LinearOp>();
-      llm::OnnxTensorOp tensor = floatTensor(node.getInputs()[1 - side], 1);
-      if (!linear || !tensor) continue;
+      auto linear = underRows(node.getInputs()[side]).getDefiningOp<llm::LinearOp>();
+      std::optional<Vector> vector = vectorOf(node.getInputs()[1 - side]);
+      if (!linear || !vector) continue;
       if (linear.getBias()) return rewriter.notifyMatchFailure(node, "the linear has a bias already");
       auto type = cast<RankedTensorType>(linear.getY().getType());
-      if (cast<RankedTensorType>(tensor.getType()).getDimSize(0) != type.getDimSize(1))
-        return rewriter.notifyMatchFailure(node, "the bias is broadcast");
-      Value bias = makeVector(rewriter, node, tensor);
+      if (vector->size() != type.getDimSize(1)) return rewriter.notifyMatchFailure(node, "the bias is broadcast");
+      Value bias = makeVector(rewriter, node, *vector);
       replaceByRows(rewriter, node.getResult(0),
                     llm::LinearOp::create(rewriter, linear.getLoc(), type, linear.getX(), linear.getW(), bias));
       rewriter.eraseOp(node);
@@ -141,10 +101,88 @@ struct RaiseBias : OpRewritePattern<llm::OnnxNodeOp> {
   }
 };
 
+//===- Parts of a linear ---------------------------------------------------------===//
+/// Columns [begin, begin + count) of a linear as a linear of its own; null if its weight cannot be taken apart.
+Value partOf(PatternRewriter &rewriter, llm::OnnxNodeOp node, llm::LinearOp linear, int64_t begin, int64_t count,
+             StringRef name) {
+  if (!weightOf(linear.getW()) || (linear.getBias() && !weightOf(linear.getBias()))) return {};
+  Value w = sliceWeight(rewriter, node, linear.getW(), {begin, count}, name);
+  Value b = linear.getBias() ? sliceWeight(rewriter, node, linear.getBias(), {begin, count}, name) : Value();
+  if (!w || (linear.getBias() && !b)) return {};
+  return llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(node.getContext(), count), linear.getX(), w, b);
+}
+
+/// What the parts of a packed linear are called.
+std::string partName(StringRef weight, size_t part, size_t parts) {
+  static constexpr const char *kQkv[] = {"q", "k", "v"}, *kGateUp[] = {"gate", "up"};
+  if (parts == 2 && weight.contains("gate_up")) return kGateUp[part];
+  return parts == 3 ? kQkv[part] : std::to_string(part);
+}
+
+/// Split of the columns of a linear: one linear each.
+struct RaiseSplit : OpRewritePattern<llm::OnnxNodeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
+    if (!isNode(node, "Split") || !isRows(node.getInputs()[0])) return failure();
+    auto linear = underRows(node.getInputs()[0]).getDefiningOp<llm::LinearOp>();
+    if (!linear) return failure();
+    if (!isLastAxis(node.getInputs()[0], intAttr(node, "axis", 0)))
+      return rewriter.notifyMatchFailure(node, "a Split of another axis than the columns");
+    llm::WeightOp weight = weightOf(linear.getW());
+    SmallVector<Value> parts;
+    int64_t begin = 0;
+    for (auto [i, result] : llvm::enumerate(node.getResults())) {
+      int64_t count = lastSize(result);
+      if (!weight || count <= 0) return rewriter.notifyMatchFailure(node, "parts of unknown sizes, or of no weight");
+      Value part = partOf(rewriter, node, linear, begin, count, partName(weight.getSymName(), i, node.getNumResults()));
+      if (!part) return rewriter.notifyMatchFailure(node, "the weight or bias cannot be taken apart");
+      parts.push_back(part);
+      begin += count;
+    }
+    if (begin != lastSize(node.getInputs()[0])) return rewriter.notifyMatchFailure(node, "parts of other sizes");
+    for (auto [result, part] : llvm::zip(node.getResults(), parts)) replaceByRows(rewriter, result, part);
+    rewriter.eraseOp(node);
+    return success();
+  }
+};
+
+/// A number that the graph holds, or computes of known sizes.
+std::optional<int64_t> numberIn(Value value) {
+  std::optional<Sizes> sizes = value ? sizesIn(value) : std::nullopt;
+  return sizes && sizes->size() == 1 && !sizes->front().of ? std::optional(sizes->front().number) : std::nullopt;
+}
+
+/// Slice of the columns of a linear.
+struct RaiseSlice : OpRewritePattern<llm::OnnxNodeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
+    if (!isNode(node, "Slice") || !isRows(node.getInputs()[0])) return failure();
+    Value x = node.getInputs()[0];
+    auto linear = underRows(x).getDefiningOp<llm::LinearOp>();
+    std::optional<SmallVector<int64_t>> axes = integers(operand(node, 3)), steps = integers(operand(node, 4));
+    if (!linear || !axes || axes->size() != 1 || !isLastAxis(x, axes->front())) return failure(); // not of columns
+    std::optional<int64_t> begin = numberIn(operand(node, 1)), end = numberIn(operand(node, 2));
+    if (!begin || !end) return rewriter.notifyMatchFailure(node, "columns between bounds that are no numbers");
+    if (operand(node, 4) && steps != SmallVector<int64_t>{1})
+      return rewriter.notifyMatchFailure(node, "columns in steps other than 1");
+    int64_t columns = lastSize(x);
+    auto bounded = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + columns : at, 0, columns); };
+    int64_t first = bounded(*begin), count = bounded(*end) - first;
+    if (count <= 0) return rewriter.notifyMatchFailure(node, "no columns at all");
+    Value part = partOf(rewriter, node, linear, first, count, std::to_string(first));
+    if (!part) return rewriter.notifyMatchFailure(node, "the weight or bias cannot be taken apart");
+    replaceByRows(rewriter, node.getResult(0), part);
+    rewriter.eraseOp(node);
+    return success();
+  }
+};
+
 struct RaiseLinear : impl::RaiseLinearBase<RaiseLinear> {
   void runOnOperation() override {
-    if (failed(applyRaise<RaiseMatMul, RaiseMatMulNBits, RaiseBias>(getOperation(), getArgument())))
-      signalPassFailure();
+    RewritePatternSet patterns(&getContext());
+    patterns.add<RaiseMatMul, RaiseGemm, RaiseMatMulNBits, RaiseBias, RaiseSplit, RaiseSlice>(&getContext());
+    addRowPatterns(patterns);
+    if (failed(applyRaise(getOperation(), getArgument(), std::move(patterns)))) signalPassFailure();
   }
 };
 

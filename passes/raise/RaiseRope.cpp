@@ -24,7 +24,9 @@ struct RaiseRotary : OpRewritePattern<llm::OnnxNodeOp> {
     if (intAttr(node, "is_packed_batching", 0)) return rewriter.notifyMatchFailure(node, "packed batches");
     if (floatAttr(node, "scale", 1.0) != 1.0) return rewriter.notifyMatchFailure(node, "a scale other than 1");
     std::string reason;
-    llm::RopeAttr rope = ropeOf(node.getInputs()[2], node.getInputs()[3], intAttr(node, "interleaved", 0), reason);
+    int64_t positionCount = 0;
+    llm::RopeAttr rope =
+        ropeOf(node.getInputs()[2], node.getInputs()[3], intAttr(node, "interleaved", 0), positionCount, reason);
     if (!rope) return rewriter.notifyMatchFailure(node, reason);
 
     // Without num_heads a head is as wide as what rotates.
@@ -36,7 +38,7 @@ struct RaiseRotary : OpRewritePattern<llm::OnnxNodeOp> {
     if (!heads) heads = columns / rope.getDim();
     if (!heads || columns % heads || columns / heads < rope.getDim())
       return rewriter.notifyMatchFailure(node, "rows of " + Twine(columns) + " in heads of " + Twine(rope.getDim()));
-    boundContext(rewriter, node, node.getInputs()[2]);
+    boundContext(rewriter, node, positionCount);
     Value rows = toRows(rewriter, x);
     Value y = llm::RopeOp::create(rewriter, node.getLoc(), rows.getType(), rows, positions,
                                   rewriter.getI64IntegerAttr(heads), rope);

@@ -5,9 +5,10 @@
 namespace llmc::raise {
 
 /// The rope that the importer found in a pair of tables, with `interleaved` for its style; or null and why.
-llm::RopeAttr ropeOf(mlir::Value cos, mlir::Value sin, bool interleaved, std::string &reason);
+/// Tables may be an If's that chooses by the length of the sequence (LongRoPE). `rows`: positions that they hold.
+llm::RopeAttr ropeOf(mlir::Value cos, mlir::Value sin, bool interleaved, int64_t &rows, std::string &reason);
 
-/// Positions beyond the tables do not exist: the model's context is at most their rows.
-void boundContext(mlir::PatternRewriter &rewriter, mlir::Operation *at, mlir::Value table);
+/// Positions beyond a table do not exist: the model's context is at most its rows.
+void boundContext(mlir::PatternRewriter &rewriter, mlir::Operation *at, int64_t rows);
 
 } // namespace llmc::raise

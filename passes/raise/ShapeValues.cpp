@@ -18,7 +18,7 @@ private:
   Result slice(llm::OnnxNodeOp node);
   Result view(llm::OnnxNodeOp node) { return read(node.getInputs()[0]); }
   Result concat(llm::OnnxNodeOp node);
-  Result multiply(llm::OnnxNodeOp node);
+  Result compute(llm::OnnxNodeOp node);
   Result fill(llm::OnnxNodeOp node);
   Result equal(llm::OnnxNodeOp node);
   Result where(llm::OnnxNodeOp node);
@@ -45,11 +45,21 @@ Result Reader::read(Value value) {
     StringLiteral name;
     Result (Reader::*read)(llm::OnnxNodeOp);
   };
-  static constexpr Row kRows[] = {
-      {"Shape", &Reader::shape},    {"Gather", &Reader::gather}, {"Slice", &Reader::slice},
-      {"Unsqueeze", &Reader::view}, {"Squeeze", &Reader::view},  {"Reshape", &Reader::view},
-      {"Concat", &Reader::concat},  {"Mul", &Reader::multiply},  {"ConstantOfShape", &Reader::fill},
-      {"Equal", &Reader::equal},    {"Where", &Reader::where}};
+  static constexpr Row kRows[] = {{"Shape", &Reader::shape},
+                                  {"Gather", &Reader::gather},
+                                  {"Slice", &Reader::slice},
+                                  {"Unsqueeze", &Reader::view},
+                                  {"Squeeze", &Reader::view},
+                                  {"Reshape", &Reader::view},
+                                  {"Cast", &Reader::view},
+                                  {"Concat", &Reader::concat},
+                                  {"Mul", &Reader::compute},
+                                  {"Add", &Reader::compute},
+                                  {"Sub", &Reader::compute},
+                                  {"Div", &Reader::compute},
+                                  {"ConstantOfShape", &Reader::fill},
+                                  {"Equal", &Reader::equal},
+                                  {"Where", &Reader::where}};
   for (const Row &row : kRows)
     if (row.name == node.getOpType()) {
       Result result = (this->*row.read)(node);
@@ -59,10 +69,17 @@ Result Reader::read(Value value) {
 }
 
 Result Reader::shape(llm::OnnxNodeOp node) {
-  if (intAttr(node, "start", 0) || node.getOnnxAttributes().contains("end")) return {};
   Value of = node.getInputs()[0];
-  if (llm::OnnxNodeOp made = nodeOf(of, "ConstantOfShape")) return read(made.getInputs()[0]);
-  return isa<RankedTensorType>(of.getType()) ? Result(shapeOf(of)) : Result();
+  Result all;
+  if (llm::OnnxNodeOp made = nodeOf(of, "ConstantOfShape"))
+    all = read(made.getInputs()[0]);
+  else if (isa<RankedTensorType>(of.getType()))
+    all = shapeOf(of);
+  if (!all) return {};
+  int64_t rank = all->size(), start = intAttr(node, "start", 0), end = intAttr(node, "end", rank);
+  auto bounded = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
+  int64_t first = bounded(start), last = std::max(first, bounded(end));
+  return Sizes(all->begin() + first, all->begin() + last);
 }
 
 std::optional<int64_t> Reader::number(Value value) {
@@ -106,12 +123,25 @@ std::optional<std::pair<Sizes, Sizes>> Reader::pair(llm::OnnxNodeOp node) {
   return a->size() == b->size() ? std::optional(std::pair(*a, *b)) : std::nullopt;
 }
 
-Result Reader::multiply(llm::OnnxNodeOp node) {
+/// Mul, Add, Sub and Div of numbers; of sizes, what leaves them as they are.
+Result Reader::compute(llm::OnnxNodeOp node) {
   auto operands = pair(node);
   if (!operands) return {};
   auto &[a, b] = *operands;
+  StringRef type = node.getOpType();
   for (auto [x, y] : llvm::zip(a, b)) {
-    if (x.of || y.of || llvm::MulOverflow(x.number, y.number, x.number)) return {};
+    bool isProduct = type == "Mul", isQuotient = type == "Div";
+    if (!y.of && y.number == (isProduct || isQuotient ? 1 : 0)) continue;
+    bool failed = x.of || y.of;
+    if (isProduct)
+      failed |= llvm::MulOverflow(x.number, y.number, x.number);
+    else if (type == "Add")
+      failed |= llvm::AddOverflow(x.number, y.number, x.number);
+    else if (type == "Sub")
+      failed |= llvm::SubOverflow(x.number, y.number, x.number);
+    else if (failed |= y.number <= 0 || x.number < 0; !failed)
+      x.number /= y.number;
+    if (failed) return {};
   }
   return a;
 }
@@ -154,6 +184,10 @@ Sizes shapeOf(Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   for (int64_t axis = 0; axis < type.getRank(); ++axis)
     sizes.push_back(type.isDynamicDim(axis) ? Size{axis, underRows(value)} : Size{type.getDimSize(axis), {}});
+  // Rows may know what the value that they stand for does not.
+  auto rows = dyn_cast<RankedTensorType>(underRows(value).getType());
+  if (!sizes.empty() && sizes.back().of && rows && rows.getRank() && !rows.isDynamicDim(rows.getRank() - 1))
+    sizes.back() = {rows.getShape().back(), {}};
   return sizes;
 }
 

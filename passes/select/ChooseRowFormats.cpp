@@ -33,7 +33,9 @@ std::optional<WeightFormat> formatOf(Value weight) {
 
 /// The output head: a rounding error there reaches the logits as it is.
 bool isHead(Operation *linear) {
-  return llvm::any_of(linear->getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
+  return llvm::any_of(linear->getUsers(), [](Operation *user) {
+    return isa<func::ReturnOp>(user) || (isa<llm::ScaleOp>(user) && isHead(user)); // scaled or bounded logits
+  });
 }
 
 /// A router: a rounding error there chooses another expert.

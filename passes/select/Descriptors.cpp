@@ -4,9 +4,9 @@
 
 namespace llmc {
 
-static constexpr const char *kRowwiseNames[] = {
-    "RmsNorm",  "Glu",  "Quantize",  "Add",    "Embed",     "GatherRows", "RopeTable", "LayerNorm",
-    "Activate", "TopK", "MergeTopK", "QkNorm", "MoeChoose", "MoeSort",    "MoeGather", "MoeScatter"};
+static constexpr const char *kRowwiseNames[] = {"RmsNorm",    "Glu",       "Quantize",  "Add",       "Embed",
+                                                "GatherRows", "RopeTable", "LayerNorm", "Activate",  "QkNorm",
+                                                "Scale",      "MoeChoose", "MoeSort",   "MoeGather", "MoeScatter"};
 
 llvm::StringRef rowwiseOpName(RowwiseOp op) { return kRowwiseNames[int(op)]; }
 
@@ -31,7 +31,8 @@ RowwiseDesc toDesc(kernel::RowwiseAttr a, int64_t maxRows) {
   d.epsilon = a.getEpsilon(), d.bias = a.getBias(), d.activation = Activation(a.getActivation());
   if (a.getW()) d.w = toWeightFormat(a.getW());
   d.scale = a.getScale();
-  if (a.getDynamicMax()) d.rope = RopeKind::Dynamic;
+  d.softcap = a.getSoftcap(), d.byPosition = a.getByPosition();
+  if (a.getDynamicMax()) d.rope = float(a.getDynamicBase()) == 0.0f ? RopeKind::Long : RopeKind::Dynamic;
   d.ropeBase = a.getDynamicBase(), d.ropeFactor = a.getDynamicFactor(), d.ropeMaxPositions = a.getDynamicMax();
   d.heads = a.getHeads(), d.kvHeads = a.getKvHeads();
   if (kernel::RoutingAttr routing = a.getRouting()) {

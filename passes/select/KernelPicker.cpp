@@ -1,17 +1,14 @@
 #include "passes/select/KernelPicker.h"
-#include "llmc_kernel.h"
 #include "mlir/IR/Builders.h"
 #include "passes/support/Rewrite.h"
 
 using namespace mlir;
 
 namespace llmc {
-namespace {
-// Row classes by measured cost: one row streams the weights, a few share a read in registers, more are blocked.
-constexpr int64_t kSmallRows = LLMC_FEW_ROWS;
-// Up to here unpacking weights in registers for each block of rows costs less than widening them once.
-constexpr int64_t kMediumRows = 31;
-} // namespace
+static constexpr int64_t kSmallRows = LLMC_FEW_ROWS;
+
+const KernelPicker::RowClass KernelPicker::kMatmulClasses[] = {
+    {1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, LLMC_MEDIUM_ROWS, 1}, {LLMC_MEDIUM_ROWS + 1, INT64_MAX, 1}};
 
 FlatSymbolRefAttr KernelPicker::declare(Location loc, kernel::Family family, StringRef row, Attribute attr,
                                         RowClass rows) {
@@ -57,17 +54,13 @@ FailureOr<ArrayAttr> KernelPicker::pickClasses(Location loc, kernel::Family fami
 }
 
 FailureOr<ArrayAttr> KernelPicker::matmul(Location loc, kernel::MatmulAttr attr) {
-  RowClass classes[] = {
-      {1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, kMediumRows, 1}, {kMediumRows + 1, INT64_MAX, 1}};
-  return pickClasses(loc, kernel::Family::Matmul, attr, classes,
+  return pickClasses(loc, kernel::Family::Matmul, attr, kMatmulClasses,
                      attr.getXFew() == attr.getXMany() && attr.getYFew() == attr.getYMany() &&
                          !attr.getRequantiseMany(),
                      [&](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
 }
 
 FailureOr<std::pair<ArrayAttr, int64_t>> KernelPicker::experts(Location loc, kernel::MatmulAttr a) {
-  RowClass few[] = {{1, 1, 1}, {2, kSmallRows, 1}};
-  RowClass many[] = {{1, 1, 1}, {2, kSmallRows, 1}, {kSmallRows + 1, kMediumRows, 1}, {kMediumRows + 1, INT64_MAX, 1}};
   // An expert may have few rows of a step of many.
   auto anyRows = kernel::MatmulAttr::get(
       a.getContext(), a.getN(), a.getK(), a.getW(), a.getXMany(), a.getXMany(), a.getBias(), a.getAccumulate(),
@@ -76,7 +69,8 @@ FailureOr<std::pair<ArrayAttr, int64_t>> KernelPicker::experts(Location loc, ker
     return pickClasses(loc, kernel::Family::Matmul, attr, classes, true,
                        [=](RowClass c) { return toDesc(attr, c.minRows, c.maxRows); });
   };
-  FailureOr<ArrayAttr> less = pick(a, few), more = pick(anyRows, many);
+  FailureOr<ArrayAttr> less = pick(a, ArrayRef<RowClass>(kMatmulClasses).take_front(2)),
+                       more = pick(anyRows, kMatmulClasses);
   if (failed(less) || failed(more)) return failure();
   SmallVector<Attribute> callees(less->begin(), less->end());
   llvm::append_range(callees, *more);

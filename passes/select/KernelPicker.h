@@ -1,5 +1,6 @@
 // Looks kernels up in the catalogue and declares them as kernel.func, once each.
 #pragma once
+#include "llmc_kernel.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "passes/select/Descriptors.h"
 #include <map>
@@ -25,6 +26,8 @@ private:
   struct RowClass {
     int64_t minRows, maxRows, rowBlock;
   };
+  /// By measured cost: one row streams the weights, a few share a read in registers, more are blocked.
+  static const RowClass kMatmulClasses[LLMC_ROW_CLASSES];
   /// `describe(rowClass)` is the descriptor. `uniform`: it is the same for all classes but for the rows; then classes
   /// that are all served by one portable kernel become one.
   template <typename Describe>

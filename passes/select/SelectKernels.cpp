@@ -72,8 +72,9 @@ private:
   LogicalResult lower(Operation *op) {
     return TypeSwitch<Operation *, LogicalResult>(op)
         .Case<llm::QkNormOp, llm::EmbedOp, llm::RopeTableOp, llm::RmsNormOp, llm::LayerNormOp, llm::ActivateOp,
-              llm::GluOp, llm::AddOp, llm::SelectRowsOp, wq::QuantizeRowsOp, wq::LinearOp, llm::GluLinearOp,
-              llm::AttentionKvOp, llm::ConcatColumnsOp, llm::ExpertsOp>([&](auto typed) { return lowerOp(typed); })
+              llm::GluOp, llm::AddOp, llm::ScaleOp, llm::SelectRowsOp, wq::QuantizeRowsOp, wq::LinearOp,
+              llm::GluLinearOp, llm::AttentionKvOp, llm::ConcatColumnsOp, llm::ExpertsOp>(
+            [&](auto typed) { return lowerOp(typed); })
         .Case<wq::GetPackedOp, func::ReturnOp, kernel::CallOp, kernel::AllocOp, kernel::ByRowsOp>(
             [](auto) { return success(); })
         .Default([](Operation *other) { return other->emitError("no kernel computes ") << other->getName(); });
@@ -87,6 +88,8 @@ private:
     wq::SchemeAttr w;
     llm::RopeAttr rope;
     bool bias = false;
+    float softcap = 0;
+    bool byPosition = false;
   };
 
   LogicalResult rowwise(Operation *op, Rowwise r, SmallVector<Value> inputs, SmallVector<StringRef> roles,
@@ -94,11 +97,15 @@ private:
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     int64_t xStride = !roles.empty() && roles[0] == "x" ? strideOf(rowsOf(inputs[0])) : 0;
     bool dynamic = r.rope && r.rope.getDynamicMax();
-    auto attr =
-        kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(r.op), type.getDimSize(1), fewOf(type), manyOf(type),
-                                 xStride, strideOf(type), r.epsilon, r.activation, r.w, r.scale,
-                                 dynamic ? r.rope.getDynamicMax() : 0, dynamic ? r.rope.getDynamicBase() : F32(0),
-                                 dynamic ? r.rope.getDynamicFactor() : F32(1), r.bias, kernel::RoutingAttr(), 0, 0);
+    bool isLong = r.rope && !r.rope.getLongInvFreq().empty(); // which a base of 0 stands for
+    auto attr = kernel::RowwiseAttr::get(&getContext(), rowwiseOpName(r.op), type.getDimSize(1), fewOf(type),
+                                         manyOf(type), xStride, strideOf(type), r.epsilon, r.activation, r.w, r.scale,
+                                         dynamic ? r.rope.getDynamicMax() : 0,
+                                         dynamic && !isLong ? r.rope.getDynamicBase() : F32(0),
+                                         isLong    ? r.rope.getLongScale()
+                                         : dynamic ? r.rope.getDynamicFactor()
+                                                   : F32(1),
+                                         r.bias, kernel::RoutingAttr(), 0, 0, r.softcap, r.byPosition);
     FailureOr<ArrayAttr> callees = pick->rowwise(op->getLoc(), attr);
     if (failed(callees)) return failure();
     replace(op, call(op->getLoc(), type, inputs, roles, *callees, kernel::Partition::Rows, 1, logitRows));
@@ -106,8 +113,13 @@ private:
   }
 
   LogicalResult lowerOp(llm::EmbedOp op) {
-    return rowwise(op, {.op = RowwiseOp::Embed, .scale = op.getScale().convertToFloat(), .w = schemeOf(op.getTable())},
-                   {op.getTable()}, {"w"}, false);
+    Rowwise embed = {.op = RowwiseOp::Embed,
+                     .scale = op.getScale().convertToFloat(),
+                     .w = schemeOf(op.getTable()),
+                     .byPosition = op.getTokens() == step.getArgument(1)};
+    if (!embed.byPosition && op.getTokens() != step.getArgument(0))
+      return op.emitError("no kernel reads rows of a table by other than tokens or positions");
+    return rowwise(op, embed, {op.getTable()}, {"w"}, false);
   }
   LogicalResult lowerOp(llm::RopeTableOp op) {
     return rowwise(op, {.op = RowwiseOp::RopeTable, .scale = op.getRope().getScale(), .rope = op.getRope()},
@@ -135,6 +147,11 @@ private:
   }
   LogicalResult lowerOp(llm::AddOp op) {
     return rowwise(op, {.op = RowwiseOp::Add}, {op.getA(), op.getB()}, {"x", "w"}, onLogitRows(op.getA()));
+  }
+  LogicalResult lowerOp(llm::ScaleOp op) {
+    Rowwise scale = {
+        .op = RowwiseOp::Scale, .scale = op.getScale().convertToFloat(), .softcap = op.getSoftcap().convertToFloat()};
+    return rowwise(op, scale, {op.getX()}, {"x"}, onLogitRows(op.getX()));
   }
   LogicalResult lowerOp(llm::SelectRowsOp op) {
     return rowwise(op, {.op = RowwiseOp::GatherRows}, {op.getX()}, {"x"}, true);

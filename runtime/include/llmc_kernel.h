@@ -22,6 +22,8 @@ enum { LLMC_PAGE_POSITIONS = 64, LLMC_CHUNK_POSITIONS = 256 };
 /* Steps of up to this many rows read the weights once in registers (decode); larger ones work in blocks (prefill).
  * Row formats, replicated rows and the split of work may differ between the two. */
 enum { LLMC_FEW_ROWS = 6 };
+/* Up to here unpacking weights in registers for each block of rows costs less than widening them once. */
+enum { LLMC_MEDIUM_ROWS = 31 };
 
 /* Each kernel: a function of one of the argument structs below. */
 typedef void (*llmc_kernel_fn)(const void *args);

@@ -52,10 +52,13 @@ std::vector<std::pair<std::string, std::string>> allKernels(const Target &target
     add(kPortableRowwise, rowwise(RowwiseOp::LayerNorm, x), "layer_norm");
     add(kPortableRowwise, rowwise(RowwiseOp::Activate, x), "activate");
   }
-  for (RowwiseOp op :
-       {RowwiseOp::Add, RowwiseOp::GatherRows, RowwiseOp::RopeTable, RowwiseOp::TopK, RowwiseOp::MergeTopK})
+  for (RowwiseOp op : {RowwiseOp::Add, RowwiseOp::GatherRows, RowwiseOp::RopeTable})
     add(kPortableRowwise, rowwise(op), "rowwise");
-  for (RopeKind kind : {RopeKind::Dynamic, RopeKind::Table}) {
+  for (float softcap : {0.0f, 30.0f}) {
+    RowwiseDesc d = rowwise(RowwiseOp::Scale);
+    d.softcap = softcap, add(kPortableRowwise, d, "scale");
+  }
+  for (RopeKind kind : {RopeKind::Dynamic, RopeKind::Table, RopeKind::Long}) {
     RowwiseDesc d = rowwise(RowwiseOp::RopeTable);
     d.rope = kind, d.ropeBase = 10000, d.ropeFactor = 2, d.ropeMaxPositions = 2048, add(kPortableRowwise, d, "rope");
   }

@@ -184,6 +184,20 @@ TEST(PortableRowwise, Embed) {
       RowwiseDesc d;
       d.op = RowwiseOp::Embed, d.columns = columns, d.w = format, d.scale = 1.5f;
       check(d, nullptr, table.as(), 1e-6f, "embed " + format.name());
+      d.byPosition = true;
+      Batch rows;
+      for (int32_t position : {2, 0, 65}) {
+        GuardedBuffer y(rowStride(RowFormat::F32, columns)), expected(y.size);
+        llmc_batch batch = {.rows = 1, .tokens = rows.tokens, .positions = &position};
+        llmc_rowwise_args args = {0, 1, &batch, nullptr, table.as(), y.as()};
+        d.yStride = int64_t(y.size);
+        compilePortable(kPortableRowwise, d, runnableTargets().front())->function(&args);
+        RowwiseDesc byToken = d;
+        byToken.byPosition = false;
+        batch.tokens = &position, args.y = expected.as();
+        referenceRowwise(byToken, args);
+        expectClose(y.as<float>(), expected.as<float>(), columns, 1e-6f, "embed by position " + format.name());
+      }
     }
 }
 
@@ -202,6 +216,72 @@ TEST(PortableRowwise, RopeTable) {
   }
 }
 
+/// The second sequence is longer than the original context: its rows have the frequencies and the factor behind.
+TEST(PortableRowwise, LongRopeTable) {
+  constexpr int64_t kColumns = 4;
+  Batch rows;
+  RowwiseDesc d;
+  d.op = RowwiseOp::RopeTable, d.columns = kColumns, d.scale = 1.25f, d.yStride = rowStride(d.out, kColumns);
+  d.rope = RopeKind::Long, d.ropeFactor = 1.5f, d.ropeMaxPositions = 2048;
+  GuardedBuffer frequencies(64), y(kRows * d.yStride);
+  const float values[] = {1, 0.5f, 0.25f, 0.001f};
+  std::copy(std::begin(values), std::end(values), frequencies.as<float>());
+  auto expectRows = [&](const std::string &what) {
+    for (int64_t r = 0; r < kRows; ++r)
+      for (int64_t i = 0; i < 2; ++i) {
+        bool isLong = r >= 3;
+        double angle = float(rows.positions[r]) * values[isLong ? 2 + i : i], scale = isLong ? 1.5 : 1.25;
+        const float *row = y.as<float>() + r * d.yStride / 4;
+        EXPECT_NEAR(row[i], scale * std::cos(angle), 1e-5) << what << r;
+        EXPECT_NEAR(row[2 + i], scale * std::sin(angle), 1e-5) << what << r;
+      }
+  };
+  llmc_rowwise_args args = {0, kRows, &rows.batch, nullptr, frequencies.as(), y.as()};
+  referenceRowwise(d, args);
+  expectRows("reference ");
+  for (const Target &target : runnableTargets()) {
+    auto kernel = compilePortable(kPortableRowwise, d, target);
+    ASSERT_TRUE(kernel);
+    kernel->function(&args);
+    expectRows(target.name + " ");
+  }
+}
+
+TEST(PortableRowwise, Scale) {
+  for (int64_t columns : {8, 93}) {
+    Random random(3);
+    RowwiseDesc d;
+    d.op = RowwiseOp::Scale, d.columns = columns, d.xStride = rowStride(RowFormat::F32, columns), d.scale = -1.75f;
+    GuardedBuffer x(kRows * d.xStride);
+    random.fill(x.as<float>(), int64_t(x.size / 4), 100);
+    x.makeReadOnly();
+    check(d, x.as(), nullptr, 0, "scale");
+    d.softcap = 30, check(d, x.as(), nullptr, 1e-5f, "softcap");
+  }
+}
+
+/// Large values are bounded, small ones as they are; what is not a number stays one.
+TEST(PortableRowwise, SoftcapExtremes) {
+  RowwiseDesc d;
+  d.op = RowwiseOp::Scale, d.columns = 8, d.softcap = 30;
+  d.xStride = d.yStride = rowStride(RowFormat::F32, d.columns);
+  GuardedBuffer x(d.xStride), y(d.yStride);
+  const float values[] = {0, 0.001f, -0.001f, 1e30f, -1e30f, INFINITY, NAN, 15};
+  std::copy(std::begin(values), std::end(values), x.as<float>());
+  for (const Target &target : runnableTargets()) {
+    auto kernel = compilePortable(kPortableRowwise, d, target);
+    ASSERT_TRUE(kernel);
+    llmc_rowwise_args args = {0, 1, nullptr, x.as(), nullptr, y.as()};
+    kernel->function(&args);
+    const float expected[] = {0, 0.001f, -0.001f, 30, -30, 30, NAN, 13.8635f};
+    for (int i = 0; i < 8; ++i)
+      if (i == 6)
+        EXPECT_TRUE(std::isnan(y.as<float>()[i])) << target.name;
+      else
+        EXPECT_NEAR(y.as<float>()[i], expected[i], 1e-4) << target.name << " " << i;
+  }
+}
+
 TEST(PortableRowwise, Refusals) {
   Target target = llvm::cantFail(findTarget("x86-64-v3"));
   RowwiseDesc d;
@@ -209,6 +289,9 @@ TEST(PortableRowwise, Refusals) {
   EXPECT_EQ(refusal(kPortableRowwise, d, target), "found 7 columns of a rope table, expected an even number");
   d.op = RowwiseOp::Embed, d.out = RowFormat::Q8;
   EXPECT_EQ(refusal(kPortableRowwise, d, target), "found q8b32 output of an embedding or a rope table, expected f32");
+  d.op = RowwiseOp::Scale, d.out = RowFormat::F32, d.softcap = -1;
+  EXPECT_EQ(refusal(kPortableRowwise, d, target),
+            "scale: found f32 output and a softcap of -1.000000, expected f32 and 0 or more");
 }
 
 } // namespace

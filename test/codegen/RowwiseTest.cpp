@@ -367,6 +367,12 @@ TEST_P(RowwiseTest, Embed) {
           // An absolute part: code * scale + minimum may cancel, and is fused here.
           ASSERT_NEAR(y.row<float>(r)[c], expected.row<float>(r)[c], 1e-6)
               << format.name() << " " << columns << " " << c;
+      // The same rows, by position.
+      const int32_t others[] = {1, 2, 3, 4};
+      batch.tokens = others, batch.positions = tokens, d.byPosition = true;
+      Rows again(4, d.yStride, columns * 4, true);
+      run(d, args, 4, again);
+      for (int64_t r = 0; r < 4; ++r) ASSERT_EQ(memcmp(again.row<char>(r), y.row<char>(r), columns * 4), 0);
     }
 }
 

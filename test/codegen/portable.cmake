@@ -7,7 +7,6 @@ add_executable(llmc_portable_test
   ${CMAKE_CURRENT_LIST_DIR}/PortableAttentionTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/PortableMatmulTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/PortableRowwiseTest.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/TopKTest.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../../compiler/NativeTarget.cpp
 )
 target_link_libraries(llmc_portable_test PRIVATE llmc_codegen MLIR LLVM GTest::gtest GTest::gtest_main)

@@ -236,6 +236,31 @@ TEST_F(WeightProgram, FloatsAndVectors) {
   EXPECT_EQ(vector(12288, 1), -2.5f);
 }
 
+/// Vectors that a number is added to, of f32 and decoded from f16; rows in runs, of a transposed matrix.
+TEST_F(WeightProgram, PlusAndRuns) {
+  std::vector<float> norm = randomFloats(70, 6), w = randomFloats(5 * 12, 7);
+  symbol("llm.weight @n : tensor<70xf32> [" + add(norm) + "] {plus = 1.0 : f32}");
+  symbol("llm.weight @h : tensor<70xf16> [" + add(halves(norm)) + "] {plus = 1.0 : f32}");
+  symbol("llm.weight @w : tensor<6x5xf32> [" + add(w) +
+         "] {transposed, row_begin = 1 : i64, stored_rows = 12 : i64, run = 2 : i64, run_step = 4 : i64}");
+  store("n32", "%w = llm.get_weight @n : tensor<70xf32>", "tensor<70xf32>", "tensor<70x!wq.packed<<kind = f32>>>", 512);
+  store("n16", "%n = llm.get_weight @h : tensor<70xf16>\n%w = wq.decode %n : tensor<70xf16> -> tensor<70xf32>",
+        "tensor<70xf32>", "tensor<70x!wq.packed<<kind = f32>>>", 512);
+  store("runs", "%w = llm.get_weight @w : tensor<6x5xf32>", "tensor<6x5xf32>", "tensor<6x5x!wq.packed<<kind = f32>>>",
+        5 * 256);
+  std::vector<uint8_t> blob = runTwice();
+  ASSERT_FALSE(blob.empty());
+  for (int i = 0; i < 70; ++i) {
+    ASSERT_EQ(at<float>(blob, 4 * i), norm[i] + 1);
+    ASSERT_EQ(at<float>(blob, 4096 + 4 * i), wq::f16ToFloat(wq::floatToF16(norm[i])) + 1);
+  }
+  for (int64_t n = 0; n < 6; ++n)
+    for (int64_t k = 0; k < 5; ++k) {
+      int64_t stored = 1 + n / 2 * 4 + n % 2;
+      ASSERT_EQ(at<float>(blob, 8192 + k * 256 + n / 16 * 64 + n % 16 * 4), w[k * 12 + stored]) << n << " " << k;
+    }
+}
+
 /// Row c*64 + p*32 + i is row 32c + i of part p; what a part lacks of its last turn decodes to 0.
 TEST_F(WeightProgram, InterleavesPartsWithPadding) {
   constexpr int64_t kRows = 70, kK = 40, kPadded = 192;

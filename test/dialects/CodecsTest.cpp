@@ -122,6 +122,50 @@ TEST(Codecs, NBitsZeroPoints) {
   EXPECT_EQ(partCount(type), 3u);
 }
 
+TEST(Codecs, NBits2) {
+  Context context;
+  // Two blocks of 16: four codes a byte, lowest first. Scales 1 and 0.5; zero points 1 and 3 in one byte.
+  uint8_t codes[8] = {0xe4, 0xe4, 0xe4, 0xe4, 0x1b, 0x1b, 0x1b, 0x1b};
+  float scales[2] = {1, 0.5f};
+  uint8_t zeros[1] = {0x0d};
+  auto symmetric = encoded(context, Encoding::MatMulNBits, 2, 16, ScaleType::F32);
+  auto zeroed = encoded(context, Encoding::MatMulNBits, 2, 16, ScaleType::F32, true);
+  RowParts row = {codes, reinterpret_cast<uint8_t *>(scales), zeros};
+  RowParts bare = {row[0], row[1]};
+  std::vector<float> values = decoded(symmetric, 30, bare), others = decoded(zeroed, 30, row);
+  for (int i = 0; i < 30; ++i) {
+    int code = i < 16 ? i % 4 : 3 - i % 4;
+    EXPECT_EQ(values[i], float(code - 2) * (i < 16 ? 1 : 0.5f)) << i;
+    EXPECT_EQ(others[i], float(code - (i < 16 ? 1 : 3)) * (i < 16 ? 1 : 0.5f)) << i;
+  }
+  EXPECT_EQ(values, throughScheme(symmetric, 30, bare));
+  EXPECT_EQ(others, throughScheme(zeroed, 30, row));
+  EXPECT_EQ(llvm::cantFail(rowBytes(zeroed, 30, 0)), 8);
+  EXPECT_EQ(llvm::cantFail(rowBytes(zeroed, 30, 2)), 1);
+}
+
+/// HQQ: zero points are no integers; a scheme has them as minima.
+TEST(Codecs, NBitsFloatZeroPoints) {
+  Context context;
+  for (ScaleType scale : {ScaleType::F32, ScaleType::F16}) {
+    auto type = EncodedType::get(&context, Encoding::MatMulNBits, 4, 16, scale, true, false, false, F32(), false, false,
+                                 /*float_zeros=*/true);
+    std::vector<uint8_t> codes(16, 0x74);
+    float scales[2] = {0.5f, 2}, zeros[2] = {6.25f, 8.5f};
+    uint16_t halfScales[2] = {0x3800, 0x4000}, halfZeros[2] = {0x4640, 0x4840};
+    bool wide = scale == ScaleType::F32;
+    RowParts row = {codes.data(), reinterpret_cast<uint8_t *>(wide ? (void *)scales : halfScales),
+                    reinterpret_cast<uint8_t *>(wide ? (void *)zeros : halfZeros)};
+    std::vector<float> values = decoded(type, 32, row);
+    EXPECT_EQ(values[0], -1.125f);                   // (4 - 6.25) * 0.5
+    EXPECT_EQ(values[1], 0.375f);                    // (7 - 6.25) * 0.5
+    EXPECT_EQ(values[16], -9);                       // (4 - 8.5) * 2
+    EXPECT_EQ(values[31], -3);                       // (7 - 8.5) * 2
+    EXPECT_EQ(values, throughScheme(type, 32, row)); // exact, as these products are
+    EXPECT_EQ(llvm::cantFail(rowBytes(type, 32, 2)), wide ? 8 : 4);
+  }
+}
+
 TEST(Codecs, NBits8) {
   Context context;
   for (bool zeroPoints : {false, true}) {

@@ -192,6 +192,43 @@ TEST_F(Eval, DynamicRopeStartsPastItsLimit) {
   expectNear(step({0}, {2}), {std::cos(2.0f), std::cos(0.008f), std::sin(2.0f), std::sin(0.008f)});
 }
 
+TEST_F(Eval, LongRopeStartsPastItsLimit) {
+  std::string rope = "#llm.rope<4, half, [1.0, 0.01], dynamic_max = 2, long_inv_freq = [0.5, 0.001], long_scale = 2.0>";
+  load("llm.weight @f : tensor<4xf32> [" + floats({1, 0.01f, 0.5f, 0.001f}) + "]",
+       "%f = llm.get_weight @f : tensor<4xf32>\n"
+       "%y = llm.rope_table %p, %f {rope = " +
+           rope + "} : tensor<4xf32> -> tensor<?x4xf32>",
+       "tensor<?x4xf32>");
+  expectNear(step({0, 0}, {0, 1}), {1, 1, 0, 0, std::cos(1.0f), std::cos(0.01f), std::sin(1.0f), std::sin(0.01f)});
+  expectNear(step({0}, {2}), {2 * std::cos(1.0f), 2 * std::cos(0.002f), 2 * std::sin(1.0f), 2 * std::sin(0.002f)});
+}
+
+TEST_F(Eval, ScaleAndSoftcap) {
+  std::string table = "llm.weight @e : tensor<2x2xf32> [" + floats({1, -2, 30, 0.5f}) + "]";
+  std::string embed = "%e = llm.get_weight @e : tensor<2x2xf32>\n"
+                      "%x = llm.embed %t, %e : tensor<2x2xf32> -> tensor<?x2xf32>\n";
+  load(table, embed + "%y = llm.scale %x {scale = 0.5 : f32} : tensor<?x2xf32>", "tensor<?x2xf32>");
+  expectNear(step({0, 1}, {0, 1}), {0.5f, -1, 15, 0.25f});
+  load(table, embed + "%y = llm.scale %x {scale = 2.0 : f32, softcap = 3.0 : f32} : tensor<?x2xf32>",
+       "tensor<?x2xf32>");
+  expectNear(step({0, 1}, {0, 1}), {3 * std::tanh(2.0f / 3), 3 * std::tanh(-4.0f / 3), 3, 3 * std::tanh(1.0f / 3)});
+}
+
+/// Runs of rows (q of each head of q, k, v), and vectors that something is added to.
+TEST_F(Eval, WeightsInRunsAndPlus) {
+  load("llm.weight @e : tensor<4x1xf32> [" + floats({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) +
+           "] {row_begin = 1 : i64, stored_rows = 10 : i64, run = 2 : i64, run_step = 5 : i64}\n"
+           "llm.weight @b : tensor<4xf16> [" +
+           bytes({0x00, 0x3c, 0x00, 0x38, 0x00, 0x00, 0x00, 0xc0}) + "] {plus = 1.0 : f32}", // 1, 0.5, 0, -2
+       "%e = llm.get_weight @e : tensor<4x1xf32>\n%b = llm.get_weight @b : tensor<4xf16>\n"
+       "%x = llm.embed %t, %e : tensor<4x1xf32> -> tensor<?x1xf32>\n"
+       "%y = llm.linear %x, %e bias %b : tensor<4xf16> : tensor<?x1xf32>, tensor<4x1xf32> -> tensor<?x4xf32>",
+       "tensor<?x4xf32>");
+  // Rows 1, 2, 6, 7 of what is stored.
+  expectNear(step({0}, {0}), {1 + 2, 2 + 1.5f, 6 + 1, 7 - 1});
+  expectNear(step({2}, {0}), {6 + 2, 12 + 1.5f, 36 + 1, 42 - 1});
+}
+
 /// Two query heads on one kv head of width 1; every token's q, k, v are columns of its embedding.
 static std::string attentionBody(const std::string &attributes, const std::string &sinks = "") {
   return "%q = llm.embed %t, %qe : tensor<3x2xf32> -> tensor<?x2xf32>\n"

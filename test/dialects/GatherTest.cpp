@@ -248,8 +248,51 @@ INSTANTIATE_TEST_SUITE_P(All, OnnxBlocks,
                                          OnnxCase{4, 32, 11, 77, true, false, true},  // odd sides, a tail block
                                          OnnxCase{4, 16, 3, 5, false, false, true},   // less than a block
                                          OnnxCase{8, 16, 5, 40, true, true, true},
-                                         OnnxCase{8, 48, 6, 48, true, false, false}),
+                                         OnnxCase{8, 48, 6, 48, true, false, false},
+                                         OnnxCase{8, 512, 3, 600, true, true, false}, // several groups of a scheme
+                                         OnnxCase{4, 272, 3, 272, true, false, true}),
                          testing::PrintToStringParamName());
+
+/// com.microsoft MatMulNBits with g_idx: each k has the scale and the zero point of the block that it names.
+TEST(Gather, NBitsWithGroupIndices) {
+  Context context;
+  for (int64_t bits : {2, 4, 8})
+    for (bool zeroPoints : {false, true}) {
+      auto type =
+          EncodedType::get(&context, Encoding::MatMulNBits, bits, 16, ScaleType::F32, zeroPoints, true, false, F32());
+      constexpr int64_t n = 3, k = 40, groups = 3;
+      int64_t rowBytes = groups * 16 * bits / 8, zeroBytes = (groups * bits + 7) / 8, most = (1 << bits) - 1;
+      std::mt19937 random(bits);
+      std::vector<uint8_t> codes(n * rowBytes), zeros(n * zeroBytes);
+      std::vector<int32_t> index(k);
+      std::vector<float> scales(n * groups), values(k);
+      for (uint8_t &code : codes) code = uint8_t(random());
+      for (uint8_t &zero : zeros) zero = uint8_t(random());
+      for (int32_t &group : index) group = int32_t(random() % groups);
+      for (size_t i = 0; i < scales.size(); ++i) scales[i] = 0.5f + float(i);
+      StoredWeight stored{type, n, k, {codes, bytesOf(scales)}};
+      if (zeroPoints) stored.parts[2] = zeros;
+      stored.parts[2 + zeroPoints] = bytesOf(index);
+      ASSERT_EQ(partCount(type), 3u + zeroPoints);
+      for (unsigned part = 0; part < partCount(type); ++part)
+        EXPECT_EQ(llvm::cantFail(gatheredPartBytes(type, n, k, part)), int64_t(stored.parts[part].size())) << part;
+      EXPECT_FALSE(bool(checkStored(stored)));
+      auto code = [&](const std::vector<uint8_t> &bytes, int64_t begin, int64_t i) {
+        return int64_t(bytes[begin + i * bits / 8]) >> i * bits % 8 & most;
+      };
+      std::vector<uint8_t> gathered(gatheredRowBytes(type, k));
+      for (int64_t row = 0; row < n; ++row) {
+        gatherRows(stored, row, gathered.data());
+        decodeRow(type, k, gatheredRow(stored, gathered.data()), values.data());
+        for (int64_t i = 0; i < k; ++i) {
+          int64_t zero = zeroPoints ? code(zeros, row * zeroBytes, index[i]) : int64_t(1) << (bits - 1);
+          EXPECT_EQ(values[i], float(code(codes, row * rowBytes, i) - zero) * scales[row * groups + index[i]]) << i;
+        }
+      }
+      index[7] = groups;
+      EXPECT_EQ(llvm::toString(checkStored(stored)), "found group 3 at k = 7, expected 0 to 2");
+    }
+}
 
 TEST(Gather, Refusals) {
   Context context;

@@ -2,28 +2,18 @@
  * realloc, free, mmap or munmap during any of many kinds of steps, else says how often and exits 1. */
 #define _GNU_SOURCE
 #include "counting.h"
-#include "llmc.h"
-#include <dlfcn.h>
 #include <stdio.h>
 
 enum { kSequences = 3, kRows = 96, kPositions = 200 };
+
+#define PROGRAM "allocations"
 /* clang-format off */
 #define FUNCTIONS(X) \
   X(llmc_open) X(llmc_close) X(llmc_info) X(llmc_context_create) X(llmc_context_free) X(llmc_sequence_create) \
   X(llmc_sequence_fork) X(llmc_sequence_truncate) X(llmc_step) X(llmc_logits) X(llmc_best) X(llmc_sampler_create) X(llmc_sample) \
   X(llmc_sample_best) X(llmc_sampler_free)
 /* clang-format on */
-#define DECLARE(name) static __typeof__(name) *p_##name;
-FUNCTIONS(DECLARE)
-#define LOAD(name)                                                                                                     \
-  if (!(*(void **)&p_##name = dlsym(library, #name))) return fprintf(stderr, "%s\n", dlerror()), 1;
-
-static llmc_error error;
-static void check(int status) {
-  if (!status) return;
-  fprintf(stderr, "allocations: %s\n", error.message);
-  exit(1);
-}
+#include "library.h"
 
 /* `rows` tokens, dealt to `sequences` sequences one after the other; the calls counted in the step and in sampling. */
 static int step(llmc_context *context, llmc_sampler *sampler, const llmc_model_info *info, int rows, int sequences,
@@ -47,9 +37,7 @@ static int step(llmc_context *context, llmc_sampler *sampler, const llmc_model_i
 
 int main(int argc, char **argv) {
   if (argc != 2) return fprintf(stderr, "usage: allocations MODEL.so\n"), 2;
-  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-  if (!library) return fprintf(stderr, "allocations: %s\n", dlerror()), 1;
-  FUNCTIONS(LOAD)
+  loadLibrary(argv[1]);
   if (!hooksWork()) return fprintf(stderr, "allocations: %d calls seen of 2: the hooks do not work\n", calls), 1;
 
   llmc_model *model;

@@ -5,27 +5,16 @@
  */
 #define _GNU_SOURCE
 #include "counting.h"
-#include "llmc.h"
-#include <dlfcn.h>
 #include <stdio.h>
 #include <time.h>
 
+#define PROGRAM "memory"
 /* clang-format off */
 #define FUNCTIONS(X) \
   X(llmc_open) X(llmc_close) X(llmc_info) X(llmc_plan) X(llmc_context_create) X(llmc_context_free) \
   X(llmc_context_get_state) X(llmc_sequence_create) X(llmc_step)
 /* clang-format on */
-#define DECLARE(name) static __typeof__(name) *p_##name;
-FUNCTIONS(DECLARE)
-#define LOAD(name)                                                                                                     \
-  if (!(*(void **)&p_##name = dlsym(library, #name))) return fprintf(stderr, "%s\n", dlerror()), 1;
-
-static llmc_error error;
-static void check(int status) {
-  if (!status) return;
-  fprintf(stderr, "memory: %s\n", error.message);
-  exit(1);
-}
+#include "library.h"
 
 static double now(void) {
   struct timespec time;
@@ -72,9 +61,7 @@ static void append(struct Work *work, int64_t sequence, int64_t position) {
 
 int main(int argc, char **argv) {
   if (argc != 6) return fprintf(stderr, "usage: memory MODEL.so CONTEXT BATCH THREADS STEPS\n"), 2;
-  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-  if (!library) return fprintf(stderr, "memory: %s\n", dlerror()), 1;
-  FUNCTIONS(LOAD)
+  loadLibrary(argv[1]);
   if (!hooksWork()) return fprintf(stderr, "memory: %d calls seen of 2: the hooks do not work\n", calls), 1;
   static struct Work work;
   int64_t length = atoll(argv[2]), steps = atoll(argv[5]);

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cases import Cases
 from golden import goldens
+import same_kernels
 from tool import EXACT, compile_model, run, scratch, BIN
 
 TARGETS = ("native", "haswell", "x86-64-v2")  # the widest kernels here, AVX2, portable
@@ -47,6 +48,7 @@ def main():
                 for target in TARGETS:
                     pool.submit(check_target, cases, golden, target)
     check_embeddings_refused(cases)
+    same_kernels.check(cases)
     cases.finish()
 
 

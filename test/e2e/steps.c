@@ -1,36 +1,25 @@
 /* steps.c: what one step computes must not depend on how tokens are divided over steps, sequences and threads.
- * steps MODEL.so ROWS ID...: prints nothing and exits 0 if, bit for bit,
- *   a prompt in steps of ROWS tokens gives the last logits of the prompt in one step,
+ * steps MODEL.so ROWS WHOLE ID...: prints nothing and exits 0 if, bit for bit,
+ *   a prompt in steps of ROWS tokens gives the last logits of the prompt in steps of WHOLE (0: all in one),
  *   two sequences in the same steps give what each gives alone,
  *   1, 2, 3 and 7 threads give the same, and
  *   the best tokens of a step are those of its logits;
  * else says what differs and exits 1. The second sequence is the first reversed. */
-#include "llmc.h"
-#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define PROGRAM "steps"
 /* clang-format off */
 #define FUNCTIONS(X) \
   X(llmc_open) X(llmc_close) X(llmc_info) X(llmc_context_create) X(llmc_context_free) X(llmc_sequence_create) \
   X(llmc_sequence_free) X(llmc_step) X(llmc_logits) X(llmc_best)
 /* clang-format on */
-#define DECLARE(name) static __typeof__(name) *p_##name;
-FUNCTIONS(DECLARE)
-#define LOAD(name)                                                                                                     \
-  if (!(*(void **)&p_##name = dlsym(library, #name))) return fprintf(stderr, "%s\n", dlerror()), 1;
+#include "library.h"
 
-static llmc_error error;
 static llmc_model_info info;
 static llmc_context *context;
-
-static void check(int status) {
-  if (!status) return;
-  fprintf(stderr, "steps: %s\n", error.message);
-  exit(1);
-}
 
 /* Appends `count` tokens of each of `n` sequences in one step, interleaved; logits[i] after the last of sequence i. */
 static void step(int n, const int32_t *sequences, const int32_t *const *tokens, int count, float *const *logits) {
@@ -106,17 +95,15 @@ static int sameBest(const int32_t *tokens, int length, int rows, int count, cons
 }
 
 int main(int argc, char **argv) {
-  if (argc < 4) return fprintf(stderr, "usage: steps MODEL.so ROWS ID...\n"), 2;
-  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-  if (!library) return fprintf(stderr, "steps: %s\n", dlerror()), 1;
-  FUNCTIONS(LOAD)
+  if (argc < 5) return fprintf(stderr, "usage: steps MODEL.so ROWS WHOLE ID...\n"), 2;
+  loadLibrary(argv[1]);
   llmc_model *model;
   check(p_llmc_open(&model, NULL, &error));
   p_llmc_info(model, &info);
 
-  int rows = atoi(argv[2]), length = argc - 3;
+  int rows = atoi(argv[2]), length = argc - 4, most = atoi(argv[3]) ? atoi(argv[3]) : length;
   int32_t *forward = calloc(length, sizeof *forward), *backward = calloc(length, sizeof *backward);
-  for (int i = 0; i < length; ++i) forward[i] = backward[length - 1 - i] = atoi(argv[3 + i]);
+  for (int i = 0; i < length; ++i) forward[i] = backward[length - 1 - i] = atoi(argv[4 + i]);
   if (length > 512 || rows > 512) return fprintf(stderr, "steps: at most 512 tokens\n"), 2;
   create(model, length, 0);
 
@@ -126,13 +113,13 @@ int main(int argc, char **argv) {
     whole[s] = calloc(info.vocab, sizeof(float));
     parts[s] = calloc(info.vocab, sizeof(float));
     together[s] = calloc(info.vocab, sizeof(float));
-    run(1, &tokens[s], length, length, &whole[s]);
+    run(1, &tokens[s], length, most, &whole[s]);
     run(1, &tokens[s], length, rows, &parts[s]);
   }
   run(2, tokens, length, rows, together);
   int good = 1;
   for (int s = 0; s < 2; ++s) {
-    good &= same("the prompt in parts against in one step", parts[s], whole[s]);
+    good &= same("the prompt in parts against in larger steps", parts[s], whole[s]);
     good &= same("two sequences together against each alone", together[s], parts[s]);
   }
   p_llmc_context_free(context);
@@ -140,12 +127,12 @@ int main(int argc, char **argv) {
   for (int i = 0; i < 4 && good; ++i) {
     create(model, length, kThreads[i]);
     run(2, tokens, length, rows, together);
-    run(1, tokens, length, length, parts);
+    run(1, tokens, length, most, parts);
     good &= same("another number of threads, in parts", together[1], whole[1]);
-    good &= same("another number of threads, in one step", parts[0], whole[0]);
+    good &= same("another number of threads, in larger steps", parts[0], whole[0]);
     for (int k = 0; k < 3 && good; ++k)
       good &=
-          sameBest(forward, length, rows, kBest[k], whole[0]) && sameBest(forward, length, length, kBest[k], whole[0]);
+          sameBest(forward, length, rows, kBest[k], whole[0]) && sameBest(forward, length, most, kBest[k], whole[0]);
     p_llmc_context_free(context);
   }
   p_llmc_close(model);

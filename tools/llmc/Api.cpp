@@ -7,7 +7,6 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
   const struct {
     const char *name;
     void *slot;
-    bool optional = false;
   } functions[] = {
       {"llmc_abi_version", &api.abiVersion},
       {"llmc_open", &api.open},
@@ -18,7 +17,7 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
       {"llmc_context_create", &api.contextCreate},
       {"llmc_context_free", &api.contextFree},
       {"llmc_context_get_state", &api.contextGetState},
-      {"llmc_context_describe", &api.contextDescribe, /*optional=*/true},
+      {"llmc_context_describe", &api.contextDescribe},
       {"llmc_sequence_create", &api.sequenceCreate},
       {"llmc_sequence_length", &api.sequenceLength},
       {"llmc_sequence_truncate", &api.sequenceTruncate},
@@ -31,18 +30,18 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
       {"llmc_sample", &api.sample},
       {"llmc_sampler_best", &api.samplerBest},
       {"llmc_sample_best", &api.sampleBest},
-      {"llmc_graph_inputs", &api.graphInputs, /*optional=*/true},
-      {"llmc_graph_outputs", &api.graphOutputs, /*optional=*/true},
-      {"llmc_graph_input", &api.graphInput, /*optional=*/true},
-      {"llmc_graph_output", &api.graphOutput, /*optional=*/true},
-      {"llmc_graph_run", &api.graphRun, /*optional=*/true},
-      {"llmc_graph_result_output", &api.graphResultOutput, /*optional=*/true},
-      {"llmc_graph_result_free", &api.graphResultFree, /*optional=*/true},
+      {"llmc_graph_inputs", &api.graphInputs},
+      {"llmc_graph_outputs", &api.graphOutputs},
+      {"llmc_graph_input", &api.graphInput},
+      {"llmc_graph_output", &api.graphOutput},
+      {"llmc_graph_run", &api.graphRun},
+      {"llmc_graph_result_output", &api.graphResultOutput},
+      {"llmc_graph_result_free", &api.graphResultFree},
   };
   static_assert(sizeof functions / sizeof *functions == sizeof(Api) / sizeof(void *));
   for (const auto &function : functions) {
     void *address = lookup(function.name);
-    if (!address && !function.optional)
+    if (!address)
       return llvm::createStringError(std::string("found no function ") + function.name +
                                      ", expected it in an artifact");
     memcpy(function.slot, &address, sizeof address);

@@ -18,7 +18,7 @@ struct Api {
   decltype(&::llmc_context_create) contextCreate;
   decltype(&::llmc_context_free) contextFree;
   decltype(&::llmc_context_get_state) contextGetState;
-  decltype(&::llmc_context_describe) contextDescribe; // may be null
+  decltype(&::llmc_context_describe) contextDescribe;
   decltype(&::llmc_sequence_create) sequenceCreate;
   decltype(&::llmc_sequence_length) sequenceLength;
   decltype(&::llmc_sequence_truncate) sequenceTruncate;

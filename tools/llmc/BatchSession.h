@@ -15,7 +15,7 @@ public:
 
   const Model &model() const { return owner; }
   int64_t threads() const;
-  /// How threads and memory were placed and why: lines. Empty if the artifact is too old to say.
+  /// How threads and memory were placed and why: lines.
   std::string describe() const { return describeContext(owner.api(), context); }
   int64_t length(int64_t sequence) const { return owner.api().sequenceLength(context, ids[size_t(sequence)]); }
   llvm::Error truncate(int64_t sequence, int64_t length);

@@ -1,5 +1,6 @@
 // llmc explain: what a step of a model takes, which limits of this machine that runs into, and why not faster.
 #include "compiler/Import.h"
+#include "compiler/RaiseReport.h"
 #include "tools/llmc/Commands.h"
 #include "tools/llmc/ExplainText.h"
 #include "tools/llmc/PlotRoofline.h"
@@ -21,7 +22,7 @@ struct ExplainCommand {
   std::vector<int64_t> rows = {1, 512};
   int64_t depth = 0, threads = 0;
   double seconds = 2;
-  bool run = false, json = false;
+  bool run = false, json = false, onnx = false;
   CompileFlags flags;
 };
 
@@ -135,6 +136,14 @@ llvm::Error explain(const ExplainCommand &command) {
   return llvm::Error::success();
 }
 
+/// What raising made of an ONNX graph, node by node.
+llvm::Error explainRaise(const ExplainCommand &command) {
+  llvm::Expected<RaiseReport> report = reportRaise(command.model);
+  if (!report) return report.takeError();
+  llvm::outs() << (command.json ? report->toJson() : report->toText(command.model));
+  return llvm::Error::success();
+}
+
 } // namespace
 
 Command addExplain(CLI::App &llmc) {
@@ -151,18 +160,21 @@ Command addExplain(CLI::App &llmc) {
   number("--threads", command->threads, "0: as many as this process may use", numberIn(0, 1024, "N"));
   app->add_flag("--run", command->run, "also run such steps, and sample where one of the threads spends its time");
   number("--seconds", command->seconds, "with --run: for each of --rows", numberIn(0.01, 3600, "S"));
+  app->add_flag("--onnx", command->onnx,
+                "which nodes of an ONNX graph were raised to what, and which were not and why");
   app->add_flag("--json", command->json, "as JSON");
   app->add_option("--plot", command->plot, "write the roofline with the model's calls in it")->type_name("FILE.svg");
   command->flags.add(*app, /*jit=*/true);
   addExamples(*app, "  llmc explain model.so\n"
                     "  llmc explain model.so --rows 1 --depth 2048 --run\n"
                     "  llmc explain model.gguf --target=haswell --plot roofline.svg\n"
+                    "  llmc explain model.onnx --onnx\n"
                     "Limits are this machine's, probed now. An artifact is executed only with --run.");
   return {app, [command] {
             if (std::string given = command->flags.given(); !given.empty() && looksLikeArtifact(command->model))
               return failUsage(given + ": found the compiled " + command->model +
                                ", expected a model that is not compiled yet");
-            llvm::Error error = explain(*command);
+            llvm::Error error = command->onnx ? explainRaise(*command) : explain(*command);
             return error ? fail(about(command->model, std::move(error))) : 0;
           }};
 }

@@ -83,7 +83,6 @@ template <typename T> std::unique_ptr<Model> owned(std::unique_ptr<T> model) { r
 llvm::Error apiError(const llmc_error &error) { return llvm::createStringError(llvm::StringRef(error.message)); }
 
 std::string describeContext(const Api &api, const llmc_context *context) {
-  if (!api.contextDescribe) return "";
   std::string text(4096, '\0');
   text.resize(std::min(text.size() - 1, api.contextDescribe(context, text.data(), text.size())));
   return text;

@@ -74,13 +74,9 @@ private:
   void argument(const Xbyak::Reg64 &to, size_t field);
   void batchField(const Xbyak::Reg64 &to, size_t field);
 
-  // AttentionEmitter.cpp: units, runs, chunks, pages
-  void unit();
+  // AttentionEmitter.cpp: chunks and pages
   void decodeUnit();
   void findHead();
-  void firstOfRun();
-  void findRun();
-  void run();
   void chunksOfRun();
   void append();
   void allParts();
@@ -92,10 +88,16 @@ private:
   void convertRows(int64_t count, int64_t width);
   void nextOfHeads();
   void fetchAhead(int bytes);
-  void seenRows(const Xbyak::Reg64 &begin, int64_t positions);
   /// reg *= heads of the part; reg := heads of the part.
   void timesHeads(const Xbyak::Reg64 &reg);
   void loadHeads(const Xbyak::Reg64 &reg);
+
+  // Runs.cpp
+  void unit();
+  void firstOfRun();
+  void findRun();
+  void run();
+  void seenRows(const Xbyak::Reg64 &begin, int64_t positions);
   /// r12 runs over rows [kSeen, kSeenEnd).
   void seenRowsLoop(llvm::function_ref<void()> body);
 

@@ -8,6 +8,7 @@ target_sources(llmc_codegen PRIVATE
   kernels/attention/Queries.cpp
   kernels/attention/Reference.cpp
   kernels/attention/Rotation.cpp
+  kernels/attention/Runs.cpp
   kernels/attention/Share.cpp
   kernels/attention/Softmax.cpp
   kernels/attention/Table.cpp

@@ -78,8 +78,8 @@ Refusal refuseAmx(const MatmulDesc &d, WeightKind kind, RowFormat::Kind x) {
 
 double costOfAmx(const MatmulDesc &d, const Target &t) {
   constexpr int64_t kSuperRows = 256;       // that share one unpacking
-  constexpr double kShare = 0.45;           // of the tiles' peak in a whole product (KERNELS.md 9, fp16)
-  constexpr int64_t kLeastRows = 5;         // VNNI was faster up to 4 rows, tiles from 5 (KERNELS.md 4)
+  constexpr double kShare = 0.45;           // of the tiles' peak in a whole product: a prototype of fp16 tiles
+  constexpr int64_t kLeastRows = 5;         // VNNI was faster up to 4 rows, tiles from 5, in prototypes
   const double cycle = 32 / t.fmaPerSecond; // two 512-bit fma
   // At the most rows of the class, as seconds of minRows: the other rows of the table count these, too.
   const int64_t rows = std::clamp(d.maxRows, d.minRows, std::max(d.minRows, kSuperRows));

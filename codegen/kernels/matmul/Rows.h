@@ -1,14 +1,15 @@
 // What the rows of the matmul table share: row classes, and what kernels of all kinds refuse.
 #pragma once
 #include "codegen/Kernel.h"
+#include "llmc_kernel.h"
 
 namespace llmc::matmul {
 
-/// The questions that the compiler asks: minRows..maxRows = 1..1, 2..6, 7..31, 32 and more.
+/// The questions that the compiler asks: minRows..maxRows = 1, up to LLMC_FEW_ROWS, up to LLMC_MEDIUM_ROWS, and more.
 enum class Rows : uint8_t { One, Small, Medium, Large };
 /// The last row count of a class.
 constexpr int64_t mostRows(Rows rows) {
-  constexpr int64_t kMost[] = {1, 6, 31, INT64_MAX};
+  constexpr int64_t kMost[] = {1, LLMC_FEW_ROWS, LLMC_MEDIUM_ROWS, INT64_MAX};
   return kMost[unsigned(rows)];
 }
 

@@ -57,7 +57,7 @@ void EmbedEmitter::emit() {
   a.cmp(a.r9, a.r10);
   a.jge(done, a.T_NEAR);
   a.mov(a.r11, a.ptr[a.rdi + offsetof(llmc_rowwise_args, batch)]);
-  a.mov(a.r11, a.ptr[a.r11 + offsetof(llmc_batch, tokens)]);
+  a.mov(a.r11, a.ptr[a.r11 + (d.byPosition ? offsetof(llmc_batch, positions) : offsetof(llmc_batch, tokens))]);
   a.imul(a.r13, a.r9, int(d.yStride));
   a.add(a.r13, a.ptr[a.rdi + offsetof(llmc_rowwise_args, y)]);
   a.vbroadcastss(factor, a.ptr[a.rip + a.constantF32(d.scale)]);

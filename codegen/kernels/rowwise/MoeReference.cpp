@@ -19,15 +19,14 @@ template <typename T> const T *at(const void *base, int64_t bytes) {
 } // namespace
 
 void referenceMoeChoose(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row) {
-  const auto *logits = at<float>(args.x, row * d.xStride), *correction = static_cast<const float *>(args.b);
+  const auto *logits = at<float>(args.x, row * d.xStride);
   auto *experts = at<int32_t>(args.y, row * d.yStride);
   auto *weights = reinterpret_cast<float *>(experts + d.k);
-  bool sigmoid = d.scoring == MoeScoring::Sigmoid;
   std::vector<double> scores(d.columns), keys(d.columns);
   double largest = *std::max_element(logits, logits + d.columns), total = 0;
   for (int64_t e = 0; e < d.columns; ++e) {
-    scores[e] = sigmoid ? 1 / (1 + std::exp(-double(logits[e]))) : std::exp(logits[e] - largest);
-    keys[e] = sigmoid ? scores[e] + (d.bias ? correction[e] : 0) : logits[e];
+    scores[e] = std::exp(logits[e] - largest);
+    keys[e] = logits[e];
     if (std::isnan(keys[e])) keys[e] = -INFINITY; // found last, and an order needs numbers
     total += scores[e];
   }
@@ -36,9 +35,9 @@ void referenceMoeChoose(const RowwiseDesc &d, const llmc_rowwise_args &args, int
   std::sort(order.begin(), order.end(),
             [&](int32_t a, int32_t b) { return keys[a] != keys[b] ? keys[a] > keys[b] : a < b; });
   std::sort(order.begin(), order.begin() + d.k);
-  double chosen = sigmoid ? 1e-20 : 0;
+  double chosen = 0;
   for (int64_t j = 0; j < d.k; ++j) chosen += scores[order[j]];
-  double divisor = d.renormalise ? chosen : sigmoid ? 1 : total;
+  double divisor = d.renormalise ? chosen : total;
   for (int64_t j = 0; j < d.k; ++j) {
     experts[j] = order[j];
     weights[j] = float(scores[order[j]] / divisor * d.scale);
@@ -65,7 +64,7 @@ void referenceMoeGather(const RowwiseDesc &d, const llmc_rowwise_args &args, int
 }
 
 void referenceMoeScatter(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t unit) {
-  int64_t row = unit / d.parts, part = unit % d.parts, width = topKPartColumns(d.columns, d.parts);
+  int64_t row = unit / d.parts, part = unit % d.parts, width = moePartColumns(d.columns, d.parts);
   const auto *places = at<int32_t>(args.b, moePlanRows(d.experts)) + (args.batch->rows + row) * d.k;
   const auto *weights = at<float>(args.w, row * moeChoiceBytes(d.k) + d.k * 4);
   auto *y = at<float>(args.y, row * d.yStride);

@@ -3,7 +3,6 @@
 #include "codegen/kernels/matmul/Quantize.h"
 #include "codegen/kernels/matmul/Rows16.h"
 #include "codegen/kernels/rowwise/MoeReference.h"
-#include "llvm/ADT/STLFunctionalExtras.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -66,38 +65,6 @@ void activateRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t ro
   writeRow(d, args, row, values);
 }
 
-/// The k largest of `count` values, largest first, of equal ones the first; what compares as nothing, and -infinity, is
-/// never among them.
-void largest(const float *x, int64_t count, int64_t k, llvm::function_ref<int32_t(int64_t)> indexOf, float *values,
-             int32_t *indices) {
-  std::vector<int64_t> order;
-  for (int64_t c = 0; c < count; ++c)
-    if (x[c] > -INFINITY) order.push_back(c);
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return x[a] != x[b] ? x[a] > x[b] : a < b; });
-  for (int64_t i = 0; i < k; ++i) {
-    bool found = i < int64_t(order.size());
-    values[i] = found ? x[order[i]] : -INFINITY;
-    indices[i] = found ? indexOf(order[i]) : -1;
-  }
-}
-
-void topK(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t unit, std::vector<float> &) {
-  int64_t part = unit % d.parts, width = topKPartColumns(d.columns, d.parts), first = part * width;
-  const float *x = inputRow(d, args.x, unit / d.parts);
-  auto *values = reinterpret_cast<float *>(outputRow(d, args, unit / d.parts));
-  auto *indices = reinterpret_cast<int32_t *>(values + d.parts * d.k);
-  largest(
-      x + first, std::clamp<int64_t>(d.columns - first, 0, width), d.k, [&](int64_t c) { return int32_t(first + c); },
-      values + part * d.k, indices + part * d.k);
-}
-
-void mergeTopK(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
-  const float *x = inputRow(d, args.x, row);
-  const auto *from = reinterpret_cast<const int32_t *>(x + d.columns);
-  auto *values = reinterpret_cast<float *>(outputRow(d, args, row));
-  largest(x, d.columns, d.k, [&](int64_t c) { return from[c]; }, values, reinterpret_cast<int32_t *>(values + d.k));
-}
-
 void glu(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
   const float *x = inputRow(d, args.x, row);
   for (int64_t c = 0; c < d.columns; ++c) values[c] = referenceActivation(d.activation, x[c]) * x[d.columns + c];
@@ -115,20 +82,37 @@ void add(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::
   writeRow(d, args, row, values);
 }
 
+void scaleRow(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
+  const float *x = inputRow(d, args.x, row);
+  for (int64_t c = 0; c < d.columns; ++c) {
+    double scaled = double(d.scale) * x[c];
+    values[c] = float(d.softcap > 0 ? d.softcap * std::tanh(scaled / d.softcap) : scaled);
+  }
+  writeRow(d, args, row, values);
+}
+
 void gatherRows(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &) {
   memcpy(outputRow(d, args, row), inputRow(d, args.x, args.batch->logit_rows[row]), d.columns * sizeof(float));
 }
 
 void embed(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
-  unpackColumn(d.w, d.columns, args.w, args.batch->tokens[row], values.data());
+  unpackColumn(d.w, d.columns, args.w, (d.byPosition ? args.batch->positions : args.batch->tokens)[row], values.data());
   for (float &value : values) value *= d.scale;
   writeRow(d, args, row, values);
 }
 
-/// Inverse frequency i of C/2. Dynamic: the NTK base once the sequence is longer than the model's original context.
+/// Whether the row's sequence is longer than the model's original context.
+bool isLong(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row) {
+  bool depends = d.rope == RopeKind::Dynamic || d.rope == RopeKind::Long;
+  return depends && args.batch->lengths && args.batch->lengths[args.batch->sequences[row]] > d.ropeMaxPositions;
+}
+
+/// Inverse frequency i of C/2. Dynamic: the NTK base for long sequences. Long: others, behind those.
 float inverseFrequency(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, int64_t i) {
-  int32_t length = args.batch->lengths ? args.batch->lengths[args.batch->sequences[row]] : 0;
-  if (d.rope != RopeKind::Dynamic || length <= d.ropeMaxPositions) return static_cast<const float *>(args.w)[i];
+  const auto *frequencies = static_cast<const float *>(args.w);
+  if (!isLong(d, args, row)) return frequencies[i];
+  if (d.rope == RopeKind::Long) return frequencies[d.columns / 2 + i];
+  int32_t length = args.batch->lengths[args.batch->sequences[row]];
   float columns = float(d.columns);
   float stretch = d.ropeFactor * float(length) / float(d.ropeMaxPositions) - (d.ropeFactor - 1);
   float base = d.ropeBase * std::pow(stretch, columns / (columns - 2));
@@ -138,6 +122,7 @@ float inverseFrequency(const RowwiseDesc &d, const llmc_rowwise_args &args, int6
 void ropeTable(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row, std::vector<float> &values) {
   int32_t position = args.batch->positions[row];
   int64_t half = d.columns / 2;
+  float scale = d.rope == RopeKind::Long && isLong(d, args, row) ? d.ropeFactor : d.scale;
   for (int64_t i = 0; i < half; ++i) {
     if (d.rope == RopeKind::Table) {
       const float *stored = static_cast<const float *>(args.w) + position * d.columns;
@@ -146,8 +131,8 @@ void ropeTable(const RowwiseDesc &d, const llmc_rowwise_args &args, int64_t row,
       continue;
     }
     float angle = float(position) * inverseFrequency(d, args, row, i);
-    values[i] = d.scale * std::cos(angle);
-    values[half + i] = d.scale * std::sin(angle);
+    values[i] = scale * std::cos(angle);
+    values[half + i] = scale * std::sin(angle);
   }
   writeRow(d, args, row, values);
 }
@@ -183,9 +168,8 @@ void referenceRowwise(const RowwiseDesc &desc, const llmc_rowwise_args &args) {
                                               ropeTable,
                                               layerNorm,
                                               activateRow,
-                                              topK,
-                                              mergeTopK,
                                               qkNorm,
+                                              scaleRow,
                                               oneUnit<referenceMoeChoose>,
                                               oneUnit<referenceMoeSort>,
                                               oneUnit<referenceMoeGather>,

@@ -102,9 +102,9 @@ void Row::finish() {
 }
 
 static const char *opName(RowwiseOp op) {
-  static constexpr const char *names[] = {"RmsNorm",   "Glu",       "Quantize",  "Add",       "Embed",     "GatherRows",
-                                          "RopeTable", "LayerNorm", "Activate",  "TopK",      "MergeTopK", "QkNorm",
-                                          "MoeChoose", "MoeSort",   "MoeGather", "MoeScatter"};
+  static constexpr const char *names[] = {"RmsNorm",    "Glu",       "Quantize",  "Add",       "Embed",
+                                          "GatherRows", "RopeTable", "LayerNorm", "Activate",  "QkNorm",
+                                          "Scale",      "MoeChoose", "MoeSort",   "MoeGather", "MoeScatter"};
   return names[unsigned(op)];
 }
 

@@ -45,8 +45,7 @@ constexpr auto refuseRmsNorm = refuse<RowwiseOp::RmsNorm, true>, refuseGlu = ref
 template <> llvm::ArrayRef<Kernel<RowwiseDesc>> kernelTable<RowwiseDesc>() {
   constexpr Arch kX64 = Arch::X86_64;
   constexpr Features kBf16 = kAvx512 | Features{Feature::Avx512bf16};
-  // RopeTable needs libm's cosf and sinf; TopK is a scan whose rare finds are scalar: the portable row alone serves
-  // them.
+  // RopeTable needs libm's cosf and sinf: the portable row alone serves it.
   static const Kernel<RowwiseDesc> table[] = {
       {"rowwise_rmsnorm_avx512bf16", kX64, false, kBf16, refuseBf16<refuseRmsNorm>, costBf16,
        emit<emitRmsNorm, true, true>},

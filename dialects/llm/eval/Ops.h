@@ -34,6 +34,8 @@ Tensor glu(const Tensor &x, Activation activation);
 /// Of columns that take turns: 32 gates, 32 ups.
 Tensor gluInTurns(const Tensor &x, Activation activation);
 Tensor add(const Tensor &a, const Tensor &b);
+/// scale * x, bounded by `softcap` if that is positive.
+Tensor scaleRows(const Tensor &x, float scale, float softcap);
 Tensor selectRows(const Tensor &x, Indices rows);
 
 // Moe.cpp.
@@ -57,6 +59,7 @@ Tensor experts(const Tensor &x, const Tensor &logits, const Routing &routing, co
 Tensor roundRows(const Tensor &x, wq::RowFormatAttr format);
 
 // Rope.cpp. `length`: positions in the sequence once the step is done (dynamic NTK).
+/// `invFreq` may hold the long frequencies behind the others; those of `rope` count.
 /// [M, dim]: cosines, then sines, of the angles position * frequency (an f32 product), times rope.scale.
 Tensor ropeTable(Indices positions, llvm::ArrayRef<float> invFreq, RopeAttr rope, int64_t length);
 /// Rotates the first rope.dim channels of each of `heads` heads.

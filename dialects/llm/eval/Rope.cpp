@@ -15,8 +15,12 @@ static std::vector<float> dynamicFrequencies(RopeAttr rope, int64_t length) {
 
 Tensor ropeTable(Indices positions, llvm::ArrayRef<float> invFreq, RopeAttr rope, int64_t length) {
   std::vector<float> dynamic;
+  float scale = rope.getScale();
   if (rope.getDynamicMax() > 0 && length > rope.getDynamicMax()) {
-    dynamic = dynamicFrequencies(rope, length);
+    bool isLong = !rope.getLongInvFreq().empty();
+    if (isLong) scale = rope.getLongScale();
+    dynamic = isLong ? std::vector<float>(rope.getLongInvFreq().begin(), rope.getLongInvFreq().end())
+                     : dynamicFrequencies(rope, length);
     invFreq = dynamic;
   }
   int64_t half = rope.getDim() / 2;
@@ -24,8 +28,8 @@ Tensor ropeTable(Indices positions, llvm::ArrayRef<float> invFreq, RopeAttr rope
   for (int64_t r = 0; r < y.rows; ++r)
     for (int64_t i = 0; i < half; ++i) {
       float angle = float(positions[r]) * invFreq[i]; // as the models do it: rounded to f32
-      y.row(r)[i] = float(std::cos(double(angle)) * rope.getScale());
-      y.row(r)[half + i] = float(std::sin(double(angle)) * rope.getScale());
+      y.row(r)[i] = float(std::cos(double(angle)) * scale);
+      y.row(r)[half + i] = float(std::sin(double(angle)) * scale);
     }
   return y;
 }

@@ -133,6 +133,15 @@ Tensor add(const Tensor &a, const Tensor &b) {
   return y;
 }
 
+Tensor scaleRows(const Tensor &x, float scale, float softcap) {
+  Tensor y(x.rows, x.columns);
+  for (size_t i = 0; i < y.data.size(); ++i) {
+    double scaled = double(scale) * x.data[i];
+    y.data[i] = float(softcap > 0 ? softcap * std::tanh(scaled / softcap) : scaled);
+  }
+  return y;
+}
+
 Tensor selectRows(const Tensor &x, Indices rows) {
   Tensor y(rows.size(), x.columns);
   for (int64_t r = 0; r < y.rows; ++r) std::copy_n(x.row(rows[r]), x.columns, y.row(r));

@@ -29,9 +29,12 @@ llvm::Expected<WeightView> WeightView::create(WeightOp op, llvm::ArrayRef<InputF
   view.rowBegin = op.getRowBegin().value_or(0);
   view.interleavedHeads = op.getInterleavedHeads().value_or(0);
   view.transposed = op.getTransposed() && view.rowLength > 1;
+  view.run = op.getRun().value_or(0), view.runStep = op.getRunStep().value_or(0);
+  if (op.getPlus()) view.added = op.getPlus()->convertToFloat();
   constexpr int64_t kLargest = int64_t(1) << 40; // products below stay far from overflow
   if (view.numRows <= 0 || view.rowLength <= 0 || view.storedRows > kLargest || view.rowLength > kLargest ||
-      view.rowBegin < 0 || view.rowBegin > view.storedRows - view.numRows)
+      view.rowBegin < 0 || view.rowBegin > view.storedRows - view.numRows || view.storedRow(view.numRows - 1) < 0 ||
+      view.storedRow(view.numRows - 1) >= view.storedRows)
     return llvm::createStringError(
         llvm::formatv("{0}: found rows {1} to {2} of {3}, {4} elements each; expected a part "
                       "of the stored rows",
@@ -79,6 +82,7 @@ int64_t WeightView::storedRow(int64_t row) const {
     int64_t head = numRows / interleavedHeads, first = row / head * head, in = row % head;
     row = first + (in < head / 2 ? 2 * in : 2 * (in - head / 2) + 1);
   }
+  if (run) row = row / run * runStep + row % run;
   return rowBegin + row;
 }
 
@@ -102,7 +106,7 @@ static void gatherColumns(const uint8_t *stored, int64_t storedRows, llvm::Array
 
 void WeightView::copyRows(int64_t begin, int64_t count, uint8_t *out) const {
   int64_t bytes = partRowBytes[0];
-  if (!transposed && !interleavedHeads) {
+  if (!transposed && !interleavedHeads && !run) {
     memcpy(out, row(begin)[0], count * bytes);
     return;
   }
@@ -140,6 +144,8 @@ void WeightView::readRows(int64_t begin, int64_t count, float *out) const {
     wq::RowParts from = transposed ? wq::RowParts{copy.data() + r * partRowBytes[0]} : row(begin + r);
     wq::decodeRow(elementType, rowLength, from, out + r * rowLength);
   }
+  if (added != 0)
+    for (int64_t i = 0; i < count * rowLength; ++i) out[i] += added;
 }
 
 } // namespace llmc::llm

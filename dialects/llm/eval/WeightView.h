@@ -33,6 +33,8 @@ public:
   bool isGathered() const { return wq::isGathered(elementType); }
   /// Where row `row` of the weight is.
   wq::RowParts row(int64_t row) const;
+  /// What is added to each element once it is a f32; only readRows does that.
+  float plus() const { return added; }
   /// Floats: rows [begin, begin+count) in the stored type, to out[count][k].
   void copyRows(int64_t begin, int64_t count, uint8_t *out) const;
   /// Gathered encodings: rows [begin, begin+count) to out[count][gatheredRowBytes], and where each of them is then.
@@ -49,6 +51,8 @@ private:
   std::string symbol;
   mlir::Type elementType;
   int64_t numRows = 0, rowLength = 0, storedRows = 0, rowBegin = 0, interleavedHeads = 0;
+  int64_t run = 0, runStep = 0; // 0: rows follow each other
+  float added = 0;
   bool transposed = false;
   unsigned partCount = 0;
   std::array<llvm::ArrayRef<uint8_t>, wq::kMostParts> partBytes;

@@ -16,15 +16,18 @@ const BlockCodec *blockCodec(EncodedType encoded) {
   return index < std::size(kBlockCodecs) ? kBlockCodecs[index] : nullptr;
 }
 
-NBitsRow nBitsRow(EncodedType e, const RowParts &row) { return {e.getBits(), e.getBlock(), row[0], row[2]}; }
+NBitsRow nBitsRow(EncodedType e, const RowParts &row) {
+  return {e.getBits(), e.getBlock(), row[0], e.getFloatZeros() ? nullptr : row[2]};
+}
 
 llvm::Expected<int64_t> nBitsRowBytes(EncodedType e, int64_t k, unsigned part) {
-  if ((e.getBits() != 4 && e.getBits() != 8) || e.getBlock() < 16 || e.getBlock() % 16)
+  bool known = e.getBits() == 2 || e.getBits() == 4 || e.getBits() == 8;
+  if (!known || e.getBlock() < 16 || e.getBlock() % 16)
     return llvm::createStringError("matmul_nbits: found " + std::to_string(e.getBits()) + " bits in blocks of " +
-                                   std::to_string(e.getBlock()) + ", expected 4 or 8 bits and a multiple of 16");
+                                   std::to_string(e.getBlock()) + ", expected 2, 4 or 8 bits and a multiple of 16");
   int64_t blocks = (k + e.getBlock() - 1) / e.getBlock();
   if (part == 0) return blocks * (e.getBlock() * e.getBits() / 8);
-  if (part == 1) return blocks * (e.getScale() == ScaleType::F32 ? 4 : 2);
+  if (part == 1 || e.getFloatZeros()) return blocks * (e.getScale() == ScaleType::F32 ? 4 : 2);
   return (blocks * e.getBits() + 7) / 8;
 }
 
@@ -37,7 +40,9 @@ void decodeNBits(EncodedType e, int64_t k, const RowParts &row, float *out) {
     piece.unpack(count, q);
     for (int64_t i = 0; i < count; ++i) {
       int64_t block = (first + i) / e.getBlock();
-      out[first + i] = float(q[i] - codes.zero(block)) * scaleToFloat(e.getScale(), row[1], block);
+      float scale = scaleToFloat(e.getScale(), row[1], block);
+      out[first + i] = e.getFloatZeros() ? (float(q[i]) - scaleToFloat(e.getScale(), row[2], block)) * scale
+                                         : float(q[i] - codes.zero(block)) * scale;
     }
   }
 }
@@ -47,6 +52,11 @@ void recodeNBits(EncodedType e, int64_t k, const RowParts &row, const SchemeRow<
   codes.unpack(k, out.codes);
   int64_t blocks = (k + e.getBlock() - 1) / e.getBlock();
   memcpy(out.scales, row[1], blocks * (e.getScale() == ScaleType::F32 ? 4 : 2));
+  if (e.getBits() == 2 && !row[2]) // a scheme without offsets is centred at 8
+    for (int64_t i = 0; i < k; ++i) out.codes[i] += 8 - 2;
+  if (e.getFloatZeros())
+    for (int64_t b = 0; b < blocks; ++b)
+      store(-scaleToFloat(e.getScale(), row[2], b) * scaleToFloat(e.getScale(), row[1], b), out.offsets + 4 * b);
   if (codes.zeros)
     for (int64_t b = 0; b < blocks; ++b) out.offsets[b] = codes.zero(b);
 }

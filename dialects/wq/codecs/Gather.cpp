@@ -11,17 +11,19 @@ llvm::Error check(EncodedType type, int64_t n, int64_t k) {
     return llvm::createStringError(nameOf(type) + ": found " + found + ", expected " + expected);
   };
   bool isAwq = type.getEncoding() == Encoding::Awq, isNf4 = type.getEncoding() == Encoding::Nf4;
-  bool isOnnx = type.getEncoding() == Encoding::OnnxBlocks;
-  if (type.getBits() != 4 && (isAwq || isNf4 || type.getBits() != 8))
+  bool isOnnx = type.getEncoding() == Encoding::OnnxBlocks, isNBits = type.getEncoding() == Encoding::MatMulNBits;
+  bool isTwo = isNBits && type.getBits() == 2;
+  if (type.getBits() != 4 && !isTwo && (isAwq || isNf4 || type.getBits() != 8))
     return fail(std::to_string(type.getBits()) + " bits", isAwq || isNf4 ? "4" : "4 or 8");
   if (type.getBlock() < 16 || type.getBlock() % 16)
     return fail("groups of " + std::to_string(type.getBlock()), "a multiple of 16");
   if ((isNf4 && type.getZeroPoints()) || ((isNf4 || isAwq || isOnnx) && type.getActOrder()) ||
-      (!isNf4 && type.getNested()) || (!isOnnx && (type.getIsSigned() || type.getTransposed())))
+      (!isNf4 && type.getNested()) || (!isOnnx && (type.getIsSigned() || type.getTransposed())) || type.getFloatZeros())
     return fail("a parameter of another encoding", "none");
   if (isNf4 && type.getScale() != ScaleType::F32) return fail("a 16-bit scale", "f32");
-  // Codes are whole words along k, but onnx_blocks has none. Blocks of nf4 run on from row to row: whole ones here.
-  int64_t unit = isNf4 ? type.getBlock() : isOnnx ? 1 : 8;
+  // Codes are whole words along k, but onnx_blocks and matmul_nbits have none. Blocks of nf4 run on from row to row:
+  // whole ones here.
+  int64_t unit = isNf4 ? type.getBlock() : isOnnx || isNBits ? 1 : 8;
   if (k % unit) return fail("rows of " + std::to_string(k) + " elements", "a multiple of " + std::to_string(unit));
   constexpr int64_t kMostElements = int64_t(1) << 56; // sizes of parts do not overflow
   if (n > kMostElements / k) return fail(std::to_string(n) + " rows", "at most " + std::to_string(kMostElements / k));
@@ -61,6 +63,7 @@ const GatherCodec *gatherCodec(EncodedType type) {
   case Encoding::CompressedTensors: return &kCompressedTensors;
   case Encoding::Nf4: return &kNf4;
   case Encoding::OnnxBlocks: return &kOnnxBlocks;
+  case Encoding::MatMulNBits: return type.getActOrder() ? &kMatMulNBits : nullptr;
   default: return nullptr;
   }
 }
@@ -109,9 +112,13 @@ void decodeGathered(EncodedType type, int64_t k, const RowParts &row, float *out
 }
 
 void recodeGathered(EncodedType type, int64_t k, const RowParts &row, const SchemeRow<uint8_t> &out) {
+  int64_t group = exactScheme(type).getGroup(), bytes = scaleBytesOf(type);
   memcpy(out.codes, row[0], k);
-  memcpy(out.scales, row[1], groupsOf(type, k) * scaleBytesOf(type));
-  if (row[2]) memcpy(out.offsets, row[2], groupsOf(type, k));
+  for (int64_t g = 0; g * group < k; ++g) { // a block is one group, or several
+    int64_t block = g * group / type.getBlock();
+    memcpy(out.scales + g * bytes, row[1] + block * bytes, bytes);
+    if (row[2]) out.offsets[g] = row[2][block];
+  }
 }
 
 } // namespace llmc::wq

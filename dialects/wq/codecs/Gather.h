@@ -19,7 +19,8 @@ struct GatherCodec {
   void (*gather)(const StoredWeight &weight, llvm::ArrayRef<int64_t> rows, uint8_t *out);
 };
 
-extern const GatherCodec kGptq, kAwq, kCompressedTensors, kNf4, kOnnxBlocks;
+/// kMatMulNBits: in act order; without it rows are runs of bytes.
+extern const GatherCodec kGptq, kAwq, kCompressedTensors, kNf4, kOnnxBlocks, kMatMulNBits;
 
 /// Null for what is no such encoding.
 const GatherCodec *gatherCodec(EncodedType type);

@@ -3,6 +3,12 @@
 
 namespace llmc::hf {
 
+llvm::Error requireSilu(llvm::StringRef file, const Config &config) {
+  if (config.activation == "silu" || config.activation == "swish") // two names of one function
+    return llvm::Error::success();
+  return inputError(file, "hidden_act", "'" + config.activation + "'", "silu for " + config.modelType);
+}
+
 llvm::ArrayRef<const Family *> allFamilies() {
   static constexpr const Family *kFamilies[] = {&kLlama, &kMixtral, &kQwen3, &kQwen3Moe};
   return kFamilies;

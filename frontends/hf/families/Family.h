@@ -13,6 +13,20 @@ struct TensorNames {
   /// Of layers with experts; those of an expert follow `expert`, its number and a dot. Empty: there are none.
   llvm::StringLiteral router = "", expert = "", expertGate = "", expertUp = "", expertDown = "";
 };
+/// Llama's names, which most families have, and more.
+inline constexpr TensorNames kLlamaNames = {.embedding = "model.embed_tokens",
+                                            .layer = "model.layers.",
+                                            .finalNorm = "model.norm",
+                                            .head = "lm_head",
+                                            .inputNorm = "input_layernorm",
+                                            .q = "self_attn.q_proj",
+                                            .k = "self_attn.k_proj",
+                                            .v = "self_attn.v_proj",
+                                            .o = "self_attn.o_proj",
+                                            .postAttentionNorm = "post_attention_layernorm",
+                                            .gate = "mlp.gate_proj",
+                                            .up = "mlp.up_proj",
+                                            .down = "mlp.down_proj"};
 
 /// Of a mixture of experts: `experts` gated MLPs of `intermediate` hidden columns, k of them for a row.
 struct Experts {
@@ -37,6 +51,9 @@ struct Family {
 };
 
 extern const Family kLlama, kMixtral, kQwen3, kQwen3Moe;
+
+/// A refusal of every activation but SiLU, for families whose gated MLPs are published with no other.
+llvm::Error requireSilu(llvm::StringRef file, const Config &config);
 
 /// All families that can be read.
 llvm::ArrayRef<const Family *> allFamilies();

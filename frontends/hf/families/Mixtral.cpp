@@ -5,8 +5,7 @@
 namespace llmc::hf {
 
 static llvm::Expected<Choices> choose(llvm::StringRef file, const Config &config) {
-  if (config.activation != "silu" && config.activation != "swish") // two names of one function
-    return inputError(file, "hidden_act", "'" + config.activation + "'", "silu for mixtral");
+  if (llvm::Error error = requireSilu(file, config)) return error;
   int64_t experts = config.experts ? config.experts : 8, k = config.expertsPerToken ? config.expertsPerToken : 2;
   if (k > experts)
     return inputError(file, "num_experts_per_tok", llvm::Twine(k),
@@ -17,27 +16,15 @@ static llvm::Expected<Choices> choose(llvm::StringRef file, const Config &config
                      Experts{.experts = experts, .k = k, .intermediate = config.intermediate, .renormalise = true}};
 }
 
-const Family kMixtral = {
-    .modelType = "mixtral",
-    .names = {.embedding = "model.embed_tokens",
-              .layer = "model.layers.",
-              .finalNorm = "model.norm",
-              .head = "lm_head",
-              .inputNorm = "input_layernorm",
-              .q = "self_attn.q_proj",
-              .k = "self_attn.k_proj",
-              .v = "self_attn.v_proj",
-              .o = "self_attn.o_proj",
-              .postAttentionNorm = "post_attention_layernorm",
-              .gate = "",
-              .up = "",
-              .down = "",
-              .router = "block_sparse_moe.gate",
-              .expert = "block_sparse_moe.experts.",
-              .expertGate = "w1",
-              .expertUp = "w3",
-              .expertDown = "w2"},
-    .choose = choose,
-};
+static constexpr TensorNames names() {
+  TensorNames names = kLlamaNames;
+  names.gate = names.up = names.down = "";
+  names.router = "block_sparse_moe.gate";
+  names.expert = "block_sparse_moe.experts.";
+  names.expertGate = "w1", names.expertUp = "w3", names.expertDown = "w2";
+  return names;
+}
+
+const Family kMixtral = {.modelType = "mixtral", .names = names(), .choose = choose};
 
 } // namespace llmc::hf

@@ -5,8 +5,7 @@
 namespace llmc::hf {
 
 static llvm::Error refuseOthers(llvm::StringRef file, const Config &config) {
-  if (config.activation != "silu" && config.activation != "swish") // two names of one function
-    return inputError(file, "hidden_act", "'" + config.activation + "'", "silu for " + config.modelType);
+  if (llvm::Error error = requireSilu(file, config)) return error;
   if (!config.hasHeadDim)
     return inputError(file, "head_dim", "nothing", "a number: " + config.modelType + " has no rule for it");
   if (config.useWindow)
@@ -37,28 +36,16 @@ static llvm::Expected<Choices> chooseMoe(llvm::StringRef file, const Config &con
   return choices;
 }
 
-static constexpr TensorNames kNames = {.embedding = "model.embed_tokens",
-                                       .layer = "model.layers.",
-                                       .finalNorm = "model.norm",
-                                       .head = "lm_head",
-                                       .inputNorm = "input_layernorm",
-                                       .q = "self_attn.q_proj",
-                                       .k = "self_attn.k_proj",
-                                       .v = "self_attn.v_proj",
-                                       .o = "self_attn.o_proj",
-                                       .postAttentionNorm = "post_attention_layernorm",
-                                       .gate = "mlp.gate_proj",
-                                       .up = "mlp.up_proj",
-                                       .down = "mlp.down_proj",
-                                       .qNorm = "self_attn.q_norm",
-                                       .kNorm = "self_attn.k_norm",
-                                       .router = "mlp.gate",
-                                       .expert = "mlp.experts.",
-                                       .expertGate = "gate_proj",
-                                       .expertUp = "up_proj",
-                                       .expertDown = "down_proj"};
+static constexpr TensorNames names() {
+  TensorNames names = kLlamaNames;
+  names.qNorm = "self_attn.q_norm", names.kNorm = "self_attn.k_norm";
+  names.router = "mlp.gate";
+  names.expert = "mlp.experts.";
+  names.expertGate = "gate_proj", names.expertUp = "up_proj", names.expertDown = "down_proj";
+  return names;
+}
 
-const Family kQwen3 = {.modelType = "qwen3", .names = kNames, .choose = choose};
-const Family kQwen3Moe = {.modelType = "qwen3_moe", .names = kNames, .choose = chooseMoe};
+const Family kQwen3 = {.modelType = "qwen3", .names = names(), .choose = choose};
+const Family kQwen3Moe = {.modelType = "qwen3_moe", .names = names(), .choose = chooseMoe};
 
 } // namespace llmc::hf

@@ -1,6 +1,8 @@
 #include "OnnxGolden.h"
 #include "dialects/llm/Eval.h"
 #include "frontends/hf/Checkpoint.h"
+#include "mlir/IR/Diagnostics.h"
+#include "passes/raise/Raise.h"
 #include <cmath>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -30,6 +32,18 @@ double largestDifference(llvm::ArrayRef<float> a, llvm::ArrayRef<float> b) {
   return std::isnan(most) ? INFINITY : most;
 }
 } // namespace
+
+std::string raiseModule(ImportedModel &model) {
+  std::string reason;
+  mlir::ScopedDiagnosticHandler handler(model.module->getContext(), [&](mlir::Diagnostic &diagnostic) {
+    if (reason.empty() && diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error) reason = diagnostic.str();
+    return mlir::success();
+  });
+  mlir::PassManager passes(model.module->getContext());
+  buildRaisePipeline(passes);
+  if (mlir::failed(passes.run(*model.module)) && reason.empty()) reason = "failed without a reason";
+  return reason;
+}
 
 void expectOnnxGolden(const ImportedModel &model, llvm::StringRef folder, double bound) {
   auto golden = hf::Checkpoint::fromFile(llvm::cantFail(llmc::InputFile::open((folder + "/golden.safetensors").str())));

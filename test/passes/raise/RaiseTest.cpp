@@ -20,18 +20,7 @@ struct Fixture {
 };
 void PrintTo(const Fixture &fixture, std::ostream *out) { *out << fixture.name; }
 
-/// Runs the pipeline; the first error, or empty.
-static std::string raiseModule(ImportedModel &model) {
-  std::string reason;
-  mlir::ScopedDiagnosticHandler handler(model.module->getContext(), [&](mlir::Diagnostic &diagnostic) {
-    if (reason.empty() && diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error) reason = diagnostic.str();
-    return mlir::success();
-  });
-  mlir::PassManager passes(model.module->getContext());
-  buildRaisePipeline(passes);
-  if (mlir::failed(passes.run(*model.module)) && reason.empty()) reason = "failed without a reason";
-  return reason;
-}
+using test::raiseModule;
 
 static std::map<std::string, unsigned> histogram(mlir::ModuleOp module) {
   std::map<std::string, unsigned> ops;
@@ -101,6 +90,81 @@ INSTANTIATE_TEST_SUITE_P(All, RaisedFixture, testing::ValuesIn(kAll), [](const a
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
+
+/// Other families, of the model builder: the ops that a person would draw.
+struct Family {
+  const char *name;
+  std::map<std::string, unsigned> ops;
+};
+void PrintTo(const Family &family, std::ostream *out) { *out << family.name; }
+
+class RaisedFamily : public testing::TestWithParam<Family> {};
+
+TEST_P(RaisedFamily, HasItsOps) {
+  std::string folder = kFixtures + "/" + GetParam().name;
+  mlir::MLIRContext context;
+  llvm::Expected<ImportedModel> model = importOnnx(folder + "/model.onnx", context);
+  ASSERT_TRUE(bool(model)) << llvm::toString(model.takeError());
+  ASSERT_EQ(raiseModule(*model), "");
+  EXPECT_TRUE(mlir::succeeded(mlir::verify(*model->module)));
+  std::map<std::string, unsigned> found;
+  for (auto &[name, count] : histogram(*model->module))
+    if (llvm::StringRef(name).starts_with("llm.") && name != "llm.weight" && name != "llm.get_weight")
+      found[name] = count;
+  EXPECT_EQ(found, GetParam().ops);
+  test::expectOnnxGolden(*model, folder, 1e-4);
+}
+
+static const std::map<std::string, unsigned> kGemma2 = {
+    {"llm.embed", 1},     {"llm.rms_norm", 9},  {"llm.linear", 15}, {"llm.rope", 4},  {"llm.attention", 2},
+    {"llm.gated_mul", 2}, {"llm.add", 4},       {"llm.scale", 1},   {"llm.select_rows", 1}};
+INSTANTIATE_TEST_SUITE_P(
+    All, RaisedFamily,
+    testing::Values(Family{"genai-gemma2-fp32-fullcache", kGemma2}, // a window as a mask
+                    Family{"genai-gemma2-int4-b32-sym", kGemma2},   // a cache of the window's positions
+                    Family{"genai-gemma3-int4-b32-sym",
+                           {{"llm.embed", 1},
+                            {"llm.rms_norm", 13},
+                            {"llm.head_norm", 6},
+                            {"llm.linear", 22},
+                            {"llm.rope", 6},
+                            {"llm.attention", 3},
+                            {"llm.gated_mul", 3},
+                            {"llm.add", 6},
+                            {"llm.select_rows", 1}}},
+                    Family{"genai-phi-int4-b32-sym",
+                           {{"llm.embed", 1},
+                            {"llm.layer_norm", 3},
+                            {"llm.linear", 13},
+                            {"llm.rope", 4},
+                            {"llm.attention", 2},
+                            {"llm.activate", 2},
+                            {"llm.add", 4},
+                            {"llm.select_rows", 1}}},
+                    Family{"genai-phi3_long-int4-b32-sym", // the prompt is longer than the original context
+                           {{"llm.embed", 1},
+                            {"llm.rms_norm", 5},
+                            {"llm.linear", 15},
+                            {"llm.rope", 4},
+                            {"llm.attention", 2},
+                            {"llm.gated_mul", 2},
+                            {"llm.add", 4},
+                            {"llm.select_rows", 1}}},
+                    Family{"genai-qwen3-int4-b32-sym",
+                           {{"llm.embed", 1},
+                            {"llm.rms_norm", 5},
+                            {"llm.head_norm", 4},
+                            {"llm.linear", 15},
+                            {"llm.rope", 4},
+                            {"llm.attention", 2},
+                            {"llm.gated_mul", 2},
+                            {"llm.add", 4},
+                            {"llm.select_rows", 1}}}),
+    [](const auto &info) {
+      std::string name = info.param.name;
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
 
 /// One table for the embedding and the head.
 TEST(RaisePipeline, TiedEmbeddings) {

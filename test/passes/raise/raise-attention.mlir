@@ -62,6 +62,7 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
 
 // -----
 
+// CHECK: llm.attention %{{.*}} softcap = 5.000000e+00 : f32}
 func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %mask: tensor<?x?xi64> {llm.name = "attention_mask"},
     %pk: tensor<?x2x?x4xf32> {llm.name = "past_key_values.0.key"}, %pv: tensor<?x2x?x4xf32> {llm.name = "past_key_values.0.value"}, %q: tensor<?x?x16xf32>, %k: tensor<?x?x8xf32>, %v: tensor<?x?x8xf32>)
     -> (tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) {
@@ -74,7 +75,6 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
   %length = llm.onnx_node "Gather" domain "" opset 21(%shape, %i) {axis = 0 : i64} : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
   %total = llm.onnx_node "Cast" domain "" opset 21(%length) {to = 6 : i64} : (tensor<i64>) -> tensor<i32>
   %none = llm.onnx_none : none
-  // expected-remark @below {{softcap is not supported}}
   %y:3 = llm.onnx_node "GroupQueryAttention" domain "com.microsoft" opset 1(%q, %k, %v, %pk, %pv, %seqlens, %total, %none, %none) {num_heads = 4 : i64, kv_num_heads = 2 : i64, softcap = 5.0 : f32}
     : (tensor<?x?x16xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?xi32>, tensor<i32>, none, none) -> (tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
   return %y#0, %y#1, %y#2 : tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
@@ -82,6 +82,7 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
 
 // -----
 
+// CHECK: llm.attention %{{.*}} sinks %{{.*}} : tensor<4xf16>
 func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %mask: tensor<?x?xi64> {llm.name = "attention_mask"},
     %pk: tensor<?x2x?x4xf32> {llm.name = "past_key_values.0.key"}, %pv: tensor<?x2x?x4xf32> {llm.name = "past_key_values.0.value"}, %q: tensor<?x?x16xf32>, %k: tensor<?x?x8xf32>, %v: tensor<?x?x8xf32>)
     -> (tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) {
@@ -94,7 +95,29 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
   %length = llm.onnx_node "Gather" domain "" opset 21(%shape, %i) {axis = 0 : i64} : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
   %total = llm.onnx_node "Cast" domain "" opset 21(%length) {to = 6 : i64} : (tensor<i64>) -> tensor<i32>
   %none = llm.onnx_none : none
-  // expected-remark @below {{smooth_softmax = 1 is not supported}}
+  %sink = llm.onnx_tensor "sinks" <0, 0, 8> : tensor<4xf16>
+  %y:3 = llm.onnx_node "GroupQueryAttention" domain "com.microsoft" opset 1(%q, %k, %v, %pk, %pv, %seqlens, %total, %none, %none, %none, %none, %sink) {num_heads = 4 : i64, kv_num_heads = 2 : i64}
+    : (tensor<?x?x16xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?xi32>, tensor<i32>, none, none, none, none, tensor<4xf16>) -> (tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
+  return %y#0, %y#1, %y#2 : tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
+}
+
+// -----
+
+// One more logit of 0.
+// CHECK: %[[SINKS:.*]] = wq.constant dense<0.000000e+00> : tensor<4xf32>
+// CHECK: llm.attention %{{.*}} sinks %[[SINKS]]
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %mask: tensor<?x?xi64> {llm.name = "attention_mask"},
+    %pk: tensor<?x2x?x4xf32> {llm.name = "past_key_values.0.key"}, %pv: tensor<?x2x?x4xf32> {llm.name = "past_key_values.0.value"}, %q: tensor<?x?x16xf32>, %k: tensor<?x?x8xf32>, %v: tensor<?x?x8xf32>)
+    -> (tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) {
+  %one = llm.onnx_constant dense<1> : tensor<1xi64> -> tensor<1xi64>
+  %i = llm.onnx_constant dense<1> : tensor<i64> -> tensor<i64>
+  %sum = llm.onnx_node "ReduceSum" domain "" opset 21(%mask, %one) {keepdims = 0 : i64} : (tensor<?x?xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %last = llm.onnx_node "Sub" domain "" opset 21(%sum, %one) {} : (tensor<?xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %seqlens = llm.onnx_node "Cast" domain "" opset 21(%last) {to = 6 : i64} : (tensor<?xi64>) -> tensor<?xi32>
+  %shape = llm.onnx_node "Shape" domain "" opset 21(%mask) {} : (tensor<?x?xi64>) -> tensor<2xi64>
+  %length = llm.onnx_node "Gather" domain "" opset 21(%shape, %i) {axis = 0 : i64} : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
+  %total = llm.onnx_node "Cast" domain "" opset 21(%length) {to = 6 : i64} : (tensor<i64>) -> tensor<i32>
+  %none = llm.onnx_none : none
   %y:3 = llm.onnx_node "GroupQueryAttention" domain "com.microsoft" opset 1(%q, %k, %v, %pk, %pv, %seqlens, %total, %none, %none) {num_heads = 4 : i64, kv_num_heads = 2 : i64, smooth_softmax = 1 : i64}
     : (tensor<?x?x16xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?xi32>, tensor<i32>, none, none) -> (tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
   return %y#0, %y#1, %y#2 : tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
@@ -102,6 +125,8 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
 
 // -----
 
+// A cache of the window's positions holds all that a query sees.
+// CHECK: llm.attention %{{.*}} window = 8 : i64}
 func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %mask: tensor<?x?xi64> {llm.name = "attention_mask"},
     %pk: tensor<?x2x?x4xf32> {llm.name = "past_key_values.0.key"}, %pv: tensor<?x2x?x4xf32> {llm.name = "past_key_values.0.value"}, %q: tensor<?x?x16xf32>, %k: tensor<?x?x8xf32>, %v: tensor<?x?x8xf32>)
     -> (tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) {
@@ -114,10 +139,30 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
   %length = llm.onnx_node "Gather" domain "" opset 21(%shape, %i) {axis = 0 : i64} : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
   %total = llm.onnx_node "Cast" domain "" opset 21(%length) {to = 6 : i64} : (tensor<i64>) -> tensor<i32>
   %none = llm.onnx_none : none
-  // expected-remark @below {{sliding_window_cache = 1 is not supported}}
   %y:3 = llm.onnx_node "GroupQueryAttention" domain "com.microsoft" opset 1(%q, %k, %v, %pk, %pv, %seqlens, %total, %none, %none) {num_heads = 4 : i64, kv_num_heads = 2 : i64, local_window_size = 8 : i64, sliding_window_cache = 1 : i64}
     : (tensor<?x?x16xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?xi32>, tensor<i32>, none, none) -> (tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
   return %y#0, %y#1, %y#2 : tensor<?x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
+}
+
+// -----
+
+// CHECK-NOT: llm.attention
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>, %mask: tensor<?x?xi64> {llm.name = "attention_mask"},
+    %pk: tensor<?x2x6x4xf32> {llm.name = "past_key_values.0.key"}, %pv: tensor<?x2x6x4xf32> {llm.name = "past_key_values.0.value"}, %q: tensor<?x?x16xf32>, %k: tensor<?x?x8xf32>, %v: tensor<?x?x8xf32>)
+    -> (tensor<?x?x16xf32>, tensor<?x2x6x4xf32>, tensor<?x2x6x4xf32>) {
+  %one = llm.onnx_constant dense<1> : tensor<1xi64> -> tensor<1xi64>
+  %i = llm.onnx_constant dense<1> : tensor<i64> -> tensor<i64>
+  %sum = llm.onnx_node "ReduceSum" domain "" opset 21(%mask, %one) {keepdims = 0 : i64} : (tensor<?x?xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %last = llm.onnx_node "Sub" domain "" opset 21(%sum, %one) {} : (tensor<?xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %seqlens = llm.onnx_node "Cast" domain "" opset 21(%last) {to = 6 : i64} : (tensor<?xi64>) -> tensor<?xi32>
+  %shape = llm.onnx_node "Shape" domain "" opset 21(%mask) {} : (tensor<?x?xi64>) -> tensor<2xi64>
+  %length = llm.onnx_node "Gather" domain "" opset 21(%shape, %i) {axis = 0 : i64} : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
+  %total = llm.onnx_node "Cast" domain "" opset 21(%length) {to = 6 : i64} : (tensor<i64>) -> tensor<i32>
+  %none = llm.onnx_none : none
+  // expected-remark @below {{a sliding_window_cache of 6 positions, expected the window of 8 at least}}
+  %y:3 = llm.onnx_node "GroupQueryAttention" domain "com.microsoft" opset 1(%q, %k, %v, %pk, %pv, %seqlens, %total, %none, %none) {num_heads = 4 : i64, kv_num_heads = 2 : i64, local_window_size = 8 : i64, sliding_window_cache = 1 : i64}
+    : (tensor<?x?x16xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x2x6x4xf32>, tensor<?x2x6x4xf32>, tensor<?xi32>, tensor<i32>, none, none) -> (tensor<?x?x16xf32>, tensor<?x2x6x4xf32>, tensor<?x2x6x4xf32>)
+  return %y#0, %y#1, %y#2 : tensor<?x?x16xf32>, tensor<?x2x6x4xf32>, tensor<?x2x6x4xf32>
 }
 
 // -----

@@ -93,3 +93,48 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor
   %5 = llm.onnx_node "GatherBlockQuantized" domain "com.microsoft" opset 1(%p, %ids, %s, %z) {block_size = 16 : i64, gather_axis = 0 : i64, quantize_axis = 1 : i64} : (tensor<40x16xui8>, tensor<?x?xi64>, tensor<40x2xf32>, tensor<40x1xui8>) -> tensor<?x?x32xf32>
   return %0, %1, %2, %3, %4, %5 : tensor<?x?x16xf32>, tensor<40x?x?xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>
 }
+
+// -----
+
+// Positions: GPT-2's table, and OPT's, which begins with two rows for others; tokens behind a Reshape.
+// CHECK: module attributes {llm.max_context = 38 : i64}
+// CHECK-DAG: llm.weight @wpe.weight : tensor<40x16xf32> [#llm.storage<1, 0, 2560>]
+// CHECK-DAG: llm.weight @embed_positions.weight : tensor<38x16xf32> [#llm.storage<1, 2560, 2560>] {row_begin = 2 : i64, stored_rows = 40 : i64}
+// CHECK: llm.embed %arg1
+// CHECK: llm.embed %arg1
+// CHECK: llm.embed %arg0
+module {
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>) -> (tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<?x?x16xf32>) {
+  %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
+  %p = builtin.unrealized_conversion_cast %positions : tensor<?xi32> to tensor<?x?xi64>
+  %w = llm.onnx_tensor "wpe.weight" <1, 0, 2560> : tensor<40x16xf32>
+  %v = llm.onnx_tensor "embed_positions.weight" <1, 2560, 2560> : tensor<40x16xf32>
+  %two = llm.onnx_constant dense<2> : tensor<i64> -> tensor<i64>
+  %shape = llm.onnx_constant dense<[1, -1]> : tensor<2xi64> -> tensor<2xi64>
+  %y = llm.onnx_node "Gather" domain "" opset 21(%w, %p) {} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<?x?x16xf32>
+  %q = llm.onnx_node "Add" domain "" opset 21(%p, %two) {} : (tensor<?x?xi64>, tensor<i64>) -> tensor<?x?xi64>
+  %z = llm.onnx_node "Gather" domain "" opset 21(%v, %q) {} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<?x?x16xf32>
+  %r = llm.onnx_node "Reshape" domain "" opset 21(%ids, %shape) {} : (tensor<?x?xi64>, tensor<2xi64>) -> tensor<1x?xi64>
+  %u = llm.onnx_node "Gather" domain "" opset 21(%w, %r) {} : (tensor<40x16xf32>, tensor<1x?xi64>) -> tensor<?x?x16xf32>
+  return %y, %z, %u : tensor<?x?x16xf32>, tensor<?x?x16xf32>, tensor<?x?x16xf32>
+}
+}
+
+// -----
+
+// Tokens plus a number are other rows than the model's.
+// CHECK: positions plus 40
+// CHECK-NOT: llm.embed
+func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>) -> (tensor<?x?x16xf32>, tensor<?x?x16xf32>) {
+  %ids = builtin.unrealized_conversion_cast %tokens : tensor<?xi32> to tensor<?x?xi64>
+  %p = builtin.unrealized_conversion_cast %positions : tensor<?xi32> to tensor<?x?xi64>
+  %w = llm.onnx_tensor "wpe.weight" <1, 0, 2560> : tensor<40x16xf32>
+  %two = llm.onnx_constant dense<2> : tensor<i64> -> tensor<i64>
+  %many = llm.onnx_constant dense<40> : tensor<i64> -> tensor<i64>
+  %q = llm.onnx_node "Add" domain "" opset 21(%ids, %two) {} : (tensor<?x?xi64>, tensor<i64>) -> tensor<?x?xi64>
+  %y = llm.onnx_node "Gather" domain "" opset 21(%w, %q) {} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<?x?x16xf32>
+  %a = llm.onnx_node "Add" domain "" opset 21(%p, %many) {} : (tensor<?x?xi64>, tensor<i64>) -> tensor<?x?xi64>
+  // expected-remark @below {{positions plus 40 in a table of 40 rows}}
+  %z = llm.onnx_node "Gather" domain "" opset 21(%w, %a) {} : (tensor<40x16xf32>, tensor<?x?xi64>) -> tensor<?x?x16xf32>
+  return %y, %z : tensor<?x?x16xf32>, tensor<?x?x16xf32>
+}
