@@ -1,5 +1,5 @@
-"""Small models of com.microsoft's operators (and SimplifiedLayerNormalization), which the ONNX project has no tests for:
-expected values are numpy's, from the formulas of onnxruntime's operator documentation."""
+"""Small models of what the ONNX project has no tests for, com.microsoft's operators and two others: expected values are
+numpy's, from the formulas of onnxruntime's and ONNX's operator documentation."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +97,7 @@ def activations():
         yield model(name, "FastGelu", [("x", x), ("b", bias_)], [("y", y.astype(np.float32))])
     yield model("alpha", "QuickGelu", [("x", x)], [("y", (x / (1 + np.exp(-1.5 * x))).astype(np.float32))], alpha=1.5)
     yield model("erf", "Gelu", [("x", x)], [("y", 0.5 * x * (1 + erf(x / np.sqrt(2).astype(np.float32))))])
+    yield model("cubes", "GlobalLpPool", [("x", x)], [("y", np.cbrt((np.abs(x)**3).sum(-1, keepdims=True)))], domain="", p=3)
     a, b = normal(5, 2, 4, 3), normal(6, 2, 5, 4)
     y = 0.5 * np.transpose(a, (0, 2, 1)) @ np.transpose(b, (0, 2, 1))
     yield model("transposed", "FusedMatMul", [("a", a), ("b", b)], [("y", y.astype(np.float32))], alpha=0.5, transA=1, transB=1)
