@@ -5,12 +5,12 @@
 // CHECK-DAG:   llvm.func @llmc_graph_fail(!llvm.ptr, !llvm.ptr) attributes {passthrough = ["noreturn", "cold"]}
 // CHECK-DAG:   llvm.func @tanhf(f32) -> f32
 // CHECK:       llvm.func internal @llmc_graph(
-// CHECK-SAME:    %[[RUN:[a-z0-9]*]]: !llvm.ptr
+// CHECK-SAME:    %[[CTX:[a-z0-9]*]]: !llvm.ptr
 // CHECK:         llvm.cond_br
-// CHECK:         %[[BLOCK:.*]] = llvm.call @llmc_graph_alloc(%[[RUN]], {{.*}}) : (!llvm.ptr, i64, i64, i64, i64, i64, i64, i64, i64, i64) -> !llvm.ptr
+// CHECK:         %[[BLOCK:.*]] = llvm.call @llmc_graph_alloc(%[[CTX]], {{.*}}) : (!llvm.ptr, i64, i64, i64, i64, i64, i64, i64, i64, i64) -> !llvm.ptr
 // CHECK:         llvm.call @tanhf
-// CHECK:         llvm.call @llmc_graph_free(%[[RUN]], {{.*}})
-// CHECK:         llvm.call @llmc_graph_fail(%[[RUN]], {{.*}})
+// CHECK:         llvm.call @llmc_graph_free(%[[CTX]], {{.*}})
+// CHECK:         llvm.call @llmc_graph_fail(%[[CTX]], {{.*}})
 // CHECK-NEXT:    llvm.unreachable
 // The entry: fields of the inputs' descriptors in, those of the outputs' out.
 // CHECK:       llvm.func @llmc_graph_entry(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: !llvm.ptr, %[[OUT:.*]]: !llvm.ptr) attributes {llmc.step}
