@@ -1,4 +1,5 @@
 #include "passes/graph/Contract.h"
+#include "passes/graph/Building.h"
 
 using namespace mlir;
 
@@ -20,8 +21,9 @@ Value multiply(Builder &b, const ProductSizes &sizes, Type type, ElementAt x, El
   });
 }
 
-MatmulShape MatmulShape::of(Array x, Array y) {
-  Builder &b = *x.b;
+llvm::Expected<MatmulShape> MatmulShape::of(NodeLowering &n, Array x, Array y) {
+  Builder &b = n.b;
+  if (!x.rank() || !y.rank()) return refuse("an operand without dims");
   bool vectorX = x.rank() == 1, vectorY = y.rank() == 1;
   if (vectorX) x.tensor = reshape(x, {index(b, 1), x.size(0)});
   if (vectorY) y.tensor = reshape(y, {y.size(0), index(b, 1)});
@@ -29,6 +31,10 @@ MatmulShape MatmulShape::of(Array x, Array y) {
   MatmulShape shape = {x, y, {}, {}};
   shape.sizes.m = xs[xs.size() - 2], shape.sizes.k = xs.back(), shape.sizes.n = ys.back();
   shape.sizes.batch = broadcastSizes(b, ScalarRef(xs).drop_back(2), ScalarRef(ys).drop_back(2));
+  Scalar fits = equal(shape.sizes.k, ys[ys.size() - 2]);
+  if (!matchPattern(fits.value, m_One())) check(n, fits.value, "the inner sizes differ");
+  for (ScalarRef own : {ScalarRef(xs), ScalarRef(ys)})
+    checkBroadcast(n, own.drop_back(2), shape.sizes.batch, "the batches do not broadcast");
   shape.result = shape.sizes.batch;
   if (!vectorX) shape.result.push_back(shape.sizes.m);
   if (!vectorY) shape.result.push_back(shape.sizes.n);
@@ -42,9 +48,11 @@ static Scalar elementAt(Array x, ScalarRef batch, Scalar row, Scalar column) {
 Scalar MatmulShape::xAt(ScalarRef batch, Scalar row, Scalar column) const { return elementAt(x, batch, row, column); }
 Scalar MatmulShape::yAt(ScalarRef batch, Scalar row, Scalar column) const { return elementAt(y, batch, row, column); }
 
-Value matmul(Array x, Array y) {
-  Builder &b = *x.b;
-  MatmulShape shape = MatmulShape::of(x, y);
+llvm::Expected<Value> matmul(NodeLowering &n, Array x, Array y) {
+  Builder &b = n.b;
+  auto made = MatmulShape::of(n, x, y);
+  if (!made) return made.takeError();
+  MatmulShape shape = *made;
   Type type = sumType(x.element());
   auto read = [&](Scalar element) { return convert(element, type, x.isUnsigned); };
   Array sums =

@@ -19,13 +19,13 @@ struct MatmulShape {
   Array x, y; // of rank 2 at least
   ProductSizes sizes;
   Scalars result; // without the axes that vectors got
-  static MatmulShape of(Array x, Array y);
+  static llvm::Expected<MatmulShape> of(NodeLowering &n, Array x, Array y);
   /// The element of x (y) at a batch index of the result.
   Scalar xAt(ScalarRef batch, Scalar row, Scalar column) const;
   Scalar yAt(ScalarRef batch, Scalar row, Scalar column) const;
 };
 /// The operand's element for matmul's operand: scalar, for each row (x) or column (y), or of the operand's shape with
 /// 1s.
-mlir::Value matmul(Array x, Array y);
+llvm::Expected<mlir::Value> matmul(NodeLowering &n, Array x, Array y);
 
 } // namespace llmc::graph

@@ -95,6 +95,7 @@ Array array(Builder &b, Value tensor, bool isUnsigned) { return {&b, tensor, isU
 Array array(NodeLowering &n, unsigned operand) { return {&n.b, n.in(operand), n.isUnsigned(operand)}; }
 
 Scalar Array::size(int64_t dim) const {
+  if (dim < 0 || dim >= rank()) return index(*b, 1); // reads with too many indices do not verify
   if (!type().isDynamicDim(dim)) return index(*b, type().getDimSize(dim));
   return {b, b->createOrFold<tensor::DimOp>(tensor, dim)};
 }
@@ -150,9 +151,27 @@ Scalar product(Builder &b, ScalarRef sizes) {
 
 Scalars broadcastIndices(ScalarRef sizes, ScalarRef indices) {
   Scalars own;
-  for (auto [size, i] : llvm::zip_equal(sizes, indices.take_back(sizes.size())))
+  for (auto [size, i] : llvm::zip(sizes, indices.take_back(std::min(sizes.size(), indices.size()))))
     own.push_back(select(equal(size, 1), index(*i.b, 0), i));
   return own;
+}
+
+void checkSizes(NodeLowering &n, Array x, ScalarRef sizes, const llvm::Twine &what) {
+  for (auto [own, size] : llvm::zip(x.sizes(), sizes))
+    checkEqual(n, getAsOpFoldResult(own.value), getAsOpFoldResult(size.value), what);
+}
+void checkBroadcast(NodeLowering &n, Array x, ScalarRef sizes, const llvm::Twine &what) {
+  checkBroadcast(n, x.sizes(), sizes, what);
+}
+void checkBroadcast(NodeLowering &n, ScalarRef own, ScalarRef sizes, const llvm::Twine &what) {
+  size_t count = std::min(own.size(), sizes.size());
+  for (auto [mine, size] : llvm::zip_equal(own.take_back(count), sizes.take_back(count))) {
+    Scalar fits = equal(mine, 1) | equal(mine, size);
+    if (getConstantIntValue(fits.value).value_or(0) == 0) check(n, fits.value, what);
+  }
+}
+Scalar checkedAt(NodeLowering &n, Scalar entry, Scalar size, const llvm::Twine &what) {
+  return {&n.b, checkedIndex(n, n.b, entry.value, getAsOpFoldResult(size.value), what)};
 }
 
 Scalars broadcastSizes(Builder &b, ScalarRef x, ScalarRef y) {

@@ -128,6 +128,12 @@ Scalar product(Builder &b, ScalarRef sizes);
 /// The indices of an operand of `sizes` in numpy's broadcasting to `indices`: aligned at the end, 0 where the size
 /// is 1.
 Scalars broadcastIndices(ScalarRef sizes, ScalarRef indices);
+/// The run ends unless x has these sizes; each is that of x or 1, aligned at the end, for the second.
+void checkSizes(NodeLowering &n, Array x, ScalarRef sizes, const llvm::Twine &what);
+void checkBroadcast(NodeLowering &n, Array x, ScalarRef sizes, const llvm::Twine &what);
+void checkBroadcast(NodeLowering &n, ScalarRef own, ScalarRef sizes, const llvm::Twine &what);
+/// An index that the data has, negative from the end: the run ends if it is not in 0..size.
+Scalar checkedAt(NodeLowering &n, Scalar entry, Scalar size, const llvm::Twine &what);
 /// The sizes that two operands broadcast to.
 Scalars broadcastSizes(Builder &b, ScalarRef x, ScalarRef y);
 

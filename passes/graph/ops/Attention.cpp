@@ -67,6 +67,29 @@ llvm::Error readSizes(NodeLowering &n, Attention &a) {
   return llvm::Error::success();
 }
 
+/// Sizes of the operands that must be those of others.
+void checkOperands(NodeLowering &n, const Attention &a) {
+  Array k = array(n, kKey), v = array(n, kValue);
+  if (k.rank() == 4) {
+    checkSizes(n, k, {a.batch, a.kvHeads, a.keys, a.width}, "the sizes of query and key differ");
+    checkSizes(n, v, {a.batch, a.kvHeads, a.keys, a.valueWidth}, "the sizes of key and value differ");
+  } else {
+    checkSizes(n, k, {a.batch, a.keys, a.kvHeads * a.width}, "the sizes of query and key differ");
+    checkSizes(n, v, {a.batch, a.keys, a.kvHeads * a.valueWidth}, "the sizes of key and value differ");
+  }
+  Scalar groups = equal(a.heads % a.kvHeads, 0);
+  if (!matchPattern(groups.value, m_One())) check(n, groups.value, "the heads are not a multiple of the kv heads");
+  for (unsigned past : {kPastKey, kPastValue})
+    if (n.has(past))
+      checkSizes(n, array(n, past),
+                 {a.batch, a.kvHeads, array(n, kPastKey).size(2), past == kPastKey ? a.width : a.valueWidth},
+                 "the sizes of past and present differ");
+  if (n.has(kValidKeys)) checkSizes(n, array(n, kValidKeys), a.batch, "there is not one length for each batch");
+  if (!n.has(kMask)) return;
+  Array mask = array(n, kMask);
+  checkBroadcast(n, mask, {a.batch, a.heads, a.queries, mask.size(mask.rank() - 1)}, "the mask does not broadcast");
+}
+
 Value inType(Builder &b, Value x, Type element) {
   Array from = array(b, x);
   if (from.element() == element) return x;
@@ -80,6 +103,7 @@ llvm::Expected<Values> lowerAttention(NodeLowering &n) {
   if (llvm::Error error = readSizes(n, a)) return error;
   Type element = n.element(), keyElement = array(n, kKey).element(), valueElement = array(n, kValue).element();
   a.type = sumType(element);
+  checkOperands(n, a);
   Scalar zero = index(b, 0), width = convert(convert(a.width, b.getI64Type()), a.type);
   bool hasScale = n.node.getOnnxAttributes().contains("scale");
   a.scale = hasScale ? constant(b, a.type, n.floatAttr("scale", 1)) : constant(b, a.type, 1) / sqrt(width);

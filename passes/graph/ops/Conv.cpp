@@ -1,4 +1,5 @@
 // Conv, ConvTranspose and the integer convolutions, of any number of spatial axes.
+#include "passes/graph/Building.h"
 #include "passes/graph/Lowerings.h"
 #include "passes/graph/Window.h"
 
@@ -38,6 +39,8 @@ llvm::Expected<Value> convolve(NodeLowering &n, const ConvOperands &operands, Ty
   int64_t groups = n.intAttr("group", 1);
   if (groups < 1) return refuse("group: found " + Twine(groups) + ", expected 1 or more");
   Scalar perGroup = w.size(0) / double(groups);
+  checkEqual(n, dimOf(b, x.tensor, 1), getAsOpFoldResult((w.size(1) * double(groups)).value),
+             "the channels of input and weights differ");
   return tabulate(b, joined({x.size(0), w.size(0)}, window->output), element, [&](ScalarRef i) {
     Scalar firstChannel = i[1] / perGroup * w.size(1);
     Scalar zero = constant(b, operands.type, 0);
@@ -143,6 +146,7 @@ llvm::Expected<Values> lowerConvTranspose(NodeLowering &n) {
   double groups = n.intAttr("group", 1);
   if (groups < 1) return refuse("group: found " + Twine(int64_t(groups)) + ", expected 1 or more");
   Type element = n.element(), type = sumType(element);
+  checkEqual(n, dimOf(b, x.tensor, 1), dimOf(b, w.tensor, 0), "the channels of input and weights differ");
   Scalar inPerGroup = x.size(1) / groups, outPerGroup = w.size(1), zero = constant(b, type, 0);
   Value y = tabulate(b, joined({x.size(0), outPerGroup * groups}, window->output), element, [&](ScalarRef i) {
     Scalar group = i[1] / outPerGroup, column = i[1] % outPerGroup;

@@ -96,6 +96,11 @@ llvm::Expected<Values> lowerEinsum(NodeLowering &n) {
   }
   for (auto &[label, size] : sizes)
     if (!llvm::is_contained(equation->result, label)) summed.push_back(label), summedSizes.push_back(size);
+  for (auto [i, labels] : llvm::enumerate(equation->operands)) {
+    Scalars expected;
+    for (char label : labels) expected.push_back(sizes[label]);
+    checkBroadcast(n, array(n, i), expected, "an index has several sizes");
+  }
   Type element = array(n, 0).element(), type = sumType(element);
   Value y = tabulate(b, resultSizes, element, [&](ScalarRef i) {
     std::map<char, Scalar> at;

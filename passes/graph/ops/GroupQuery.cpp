@@ -102,6 +102,13 @@ llvm::Expected<Values> lowerGroupQuery(NodeLowering &n) {
   a.width = isPacked ? q.size(2) / (heads + 2 * kvHeads) : q.size(2) / heads;
   a.valueWidth = a.width;
   Lengths lengths = {n, a.queries, axisOperand(n, kTotal, 0)};
+  if (!isPacked)
+    for (unsigned operand : {kKey, kValue})
+      checkSizes(n, array(n, operand), {a.batch, a.queries, a.kvHeads * a.width}, "the sizes of query and key differ");
+  for (unsigned operand : {kPastKey, kPastValue})
+    if (n.has(operand))
+      checkSizes(n, array(n, operand), {a.batch, a.kvHeads, array(n, kPastKey).size(2), a.width},
+                 "the sizes of the past differ");
   Scalar zero = index(b, 0), keyStart = isPacked ? a.heads * a.width : zero;
   Scalar valueStart = isPacked ? keyStart + a.kvHeads * a.width : zero;
   HeadElement plainQuery = headsOf(q, a.width, a.type, zero);

@@ -30,6 +30,8 @@ llvm::Expected<Values> normalise(NodeLowering &n, Array x, int64_t axis, const N
   Array rows = asRows(x, axis);
   RowNorm norm = RowNorm::of(rows, n.floatAttr("epsilon", form.epsilon), form.isCentred);
   Scalars sizes = x.sizes();
+  for (int operand : {form.scale, form.bias})
+    if (operand >= 0 && n.has(operand)) checkBroadcast(n, array(n, operand), sizes, "scale or bias does not broadcast");
   auto parameter = [&](int operand, ScalarRef i, Type type) {
     Array p = array(n, operand);
     return convert(p(broadcastIndices(p.sizes(), i)), type);
@@ -70,6 +72,8 @@ template <const NormForm &form> llvm::Expected<Values> lowerSkip(NodeLowering &n
     Array p = array(n, operand);
     return convert(p(broadcastIndices(p.sizes(), i)), type);
   };
+  for (unsigned operand : {1u, bias})
+    if (n.has(operand)) checkBroadcast(n, array(n, operand), x.sizes(), "skip or bias does not broadcast");
   Value sum = tabulate(b, x.sizes(), x.element(), [&](ScalarRef i) {
     Scalar value = convert(x(i), type) + summand(1, i);
     if (n.has(bias)) value = value + summand(bias, i);

@@ -26,19 +26,28 @@ llvm::Expected<Value> reducedLoss(NodeLowering &n, Array logProbabilities) {
   StringRef reduction = n.stringAttr("reduction", "mean");
   if (reduction != "mean" && reduction != "sum" && reduction != "none")
     return refuse("reduction: found '" + reduction + "', expected mean, sum or none");
+  if (logProbabilities.rank() < 2 || target.rank() != logProbabilities.rank() - 1 || (n.has(2) && n.rank(2) != 1))
+    return refuse("operands of rank " + Twine(logProbabilities.rank()) + " and " + Twine(target.rank()) +
+                  ", expected a target of one dim less and weights of one dim");
+  Scalars expected = logProbabilities.sizes();
+  Scalar classes = expected[1];
+  expected.erase(expected.begin() + 1);
+  checkSizes(n, target, expected, "the sizes of scores and targets differ");
+  if (n.has(2)) checkSizes(n, array(n, 2), classes, "there is not one weight for each class");
+  auto classOf = [&](Scalar label) { return checkedAt(n, label, classes, "a target"); };
   Scalar zero = constant(b, type, 0), one = constant(b, type, 1);
   auto counts = [&](Scalar label) { return ignores ? !equal(label, ignored) : always(b, true); };
   auto weightAt = [&](ScalarRef i) {
     Scalar label = target(i);
     return when(
-        counts(label), [&] { return n.has(2) ? convert(array(n, 2)(toIndex(label)), type) : one; },
+        counts(label), [&] { return n.has(2) ? convert(array(n, 2)(classOf(label)), type) : one; },
         [&] { return zero; });
   };
   Array losses = array(
       b, tabulate(b, target.sizes(), type, [&](ScalarRef i) {
         Scalar label = target(i);
         return when(
-            counts(label), [&] { return -convert(logProbabilities(withClass(i, toIndex(label))), type) * weightAt(i); },
+            counts(label), [&] { return -convert(logProbabilities(withClass(i, classOf(label))), type) * weightAt(i); },
             [&] { return zero; });
       }));
   if (reduction == "none")
@@ -60,6 +69,7 @@ llvm::Expected<Values> lowerCrossEntropy(NodeLowering &n) {
   Builder &b = n.b;
   Array x = array(n, 0);
   Type type = sumType(x.element());
+  if (x.rank() < 2) return refuse("scores of rank " + Twine(x.rank()) + ", expected 2 or more");
   Scalars rows = x.sizes();
   rows.erase(rows.begin() + 1);
   auto over = [&](ScalarRef row, Scalar start, llvm::function_ref<Scalar(Scalar sum, Scalar x)> step) {

@@ -13,7 +13,11 @@ Value mapped(Array x, Type element, llvm::function_ref<Scalar(Scalar, ScalarRef)
   return tabulate(*x.b, x.sizes(), element, [&](ScalarRef i) { return change(x(i), i); });
 }
 
-llvm::Expected<Values> lowerMatMul(NodeLowering &n) { return Values{matmul(array(n, 0), array(n, 1))}; }
+llvm::Expected<Values> lowerMatMul(NodeLowering &n) {
+  auto y = matmul(n, array(n, 0), array(n, 1));
+  if (!y) return y.takeError();
+  return Values{*y};
+}
 
 Value swapLast(NodeLowering &n, Value x) {
   int64_t rank = cast<RankedTensorType>(x.getType()).getRank();
@@ -29,7 +33,9 @@ llvm::Expected<Values> lowerFusedMatMul(NodeLowering &n) {
   if (n.intAttr("transA", 0) && x.rank() > 1) x.tensor = swapLast(n, x.tensor);
   if (n.intAttr("transB", 0) && y.rank() > 1) y.tensor = swapLast(n, y.tensor);
   double alpha = n.floatAttr("alpha", 1);
-  Array product = array(n.b, matmul(x, y));
+  auto made = matmul(n, x, y);
+  if (!made) return made.takeError();
+  Array product = array(n.b, *made);
   if (alpha == 1) return Values{product.tensor};
   return Values{mapped(product, product.element(),
                        [&](Scalar z, ScalarRef) { return convert(convert(z, sumType(z.type())) * alpha, z.type()); })};
@@ -52,6 +58,7 @@ llvm::Expected<Values> lowerGemm(NodeLowering &n) {
   Array product = array(b, multiply(
                                b, sizes, type, [&](ScalarRef, Scalar m, Scalar k) { return element(x, turnX, m, k); },
                                [&](ScalarRef, Scalar k, Scalar column) { return element(y, turnY, k, column); }));
+  if (n.has(2)) checkBroadcast(n, array(n, 2), {sizes.m, sizes.n}, "C does not broadcast");
   if (type == x.element() && alpha == 1 && !n.has(2)) return Values{product.tensor};
   auto scaled = [&](Scalar z, double factor) {
     if (factor == 1) return z;
@@ -92,14 +99,17 @@ Value integerSums(NodeLowering &n, const MatmulShape &shape, unsigned zeroX, uns
 }
 
 llvm::Expected<Values> lowerMatMulInteger(NodeLowering &n) {
-  MatmulShape shape = MatmulShape::of(array(n, 0), array(n, 1));
-  return Values{reshape(array(n.b, integerSums(n, shape, 2, 3)), shape.result)};
+  auto shape = MatmulShape::of(n, array(n, 0), array(n, 1));
+  if (!shape) return shape.takeError();
+  return Values{reshape(array(n.b, integerSums(n, *shape, 2, 3)), shape->result)};
 }
 
 /// Operands: x, scale, zero point; y, scale, zero point; scale and zero point of the result.
 llvm::Expected<Values> lowerQLinearMatMul(NodeLowering &n) {
   Builder &b = n.b;
-  MatmulShape shape = MatmulShape::of(array(n, 0), array(n, 3));
+  auto made = MatmulShape::of(n, array(n, 0), array(n, 3));
+  if (!made) return made.takeError();
+  MatmulShape shape = *made;
   Array sums = array(b, integerSums(n, shape, 2, 5));
   bool isUnsigned = n.isUnsigned(7);
   Value y = mapped(sums, n.element(), [&](Scalar sum, ScalarRef i) {

@@ -39,6 +39,7 @@ llvm::Expected<Values> lowerMatMulNBits(NodeLowering &n) {
   if (n.rank(kWeights) != 3) return refuse("weights of rank " + Twine(n.rank(kWeights)) + ", expected 3");
   Array x = array(n, kX), weights = array(n, kWeights), scales = array(n, kScales);
   Type f32 = b.getF32Type(), type = sumType(x.element());
+  checkEqual(n, dimOf(b, x.tensor, x.rank() - 1), size(b, depth), "the last dim is not K");
   int64_t blocks = (depth + block - 1) / block, perByte = 8 / bits, zeroBytes = (blocks + perByte - 1) / perByte;
   bool packedZeros = n.has(kZeroPoints) && array(n, kZeroPoints).element().isInteger(8);
   auto zeroPoint = [&](Scalar row, Scalar group) {
@@ -49,7 +50,7 @@ llvm::Expected<Values> lowerMatMulNBits(NodeLowering &n) {
   };
   auto weight = [&](Scalar row, Scalar k) {
     Scalar within = k % double(block), own = k / double(block);
-    Scalar group = n.has(kGroups) ? toIndex(array(n, kGroups)(k)) : own;
+    Scalar group = n.has(kGroups) ? checkedAt(n, array(n, kGroups)(k), index(b, blocks), "a group") : own;
     Scalar q = unpacked(weights({row, own, within / double(perByte)}), within, bits);
     return (q - zeroPoint(row, group)) * toF32(blockParameter(scales, row, group, index(b, blocks)));
   };

@@ -79,6 +79,8 @@ llvm::Expected<Values> lowerMultiHead(NodeLowering &n) {
   a.width = q.size(2) / a.heads;
   a.valueWidth = v.rank() == 3 ? v.size(2) / a.heads : v.size(3);
   finishSizes(n, a);
+  checkEqual(n, dimOf(b, k.tensor, 0), dimOf(b, q.tensor, 0), "the batches of query and key differ");
+  checkSizes(n, v, ScalarRef(k.sizes()).drop_back(), "the sizes of key and value differ");
   Scalar hidden = a.heads * a.width, keys = k.rank() == 3 ? k.size(1) : k.size(2);
   a.q = withBias(n, kBias, headsOf(q, a.width, a.type, zero), a.width, zero, a.type);
   HeadElement newKey = withBias(n, kBias, headsOf(k, a.width, a.type, zero), a.width, hidden, a.type);
@@ -106,7 +108,9 @@ llvm::Expected<Values> lowerAttention(NodeLowering &n) {
   if (n.intsAttr("qkv_hidden_sizes") || n.intAttr("do_rotary", 0) || n.intAttr("past_present_share_buffer", 0))
     return refuse("qkv_hidden_sizes, do_rotary or past_present_share_buffer: expected none of them");
   if (llvm::Error error = checkPadding(n, kMask)) return error;
-  Array packed = array(b, matmul(x, array(n, kWeights)));
+  auto projected = matmul(n, x, array(n, kWeights));
+  if (!projected) return projected.takeError();
+  Array packed = array(b, *projected);
   Attention a;
   Scalar zero = index(b, 0);
   a.type = sumType(x.element()), a.batch = x.size(0), a.queries = x.size(1), a.heads = index(b, heads);

@@ -26,6 +26,19 @@ struct Granularity {
       return refuse("scale of rank " + Twine(n.rank(1)) + ", expected " + Twine(g.block ? rank : 1));
     return g;
   }
+  void checkParameters(NodeLowering &n) const {
+    Scalars sizes = array(n, 0).sizes();
+    for (unsigned operand : {1u, 2u}) {
+      if (!n.has(operand)) continue;
+      Array p = array(n, operand);
+      if (block) {
+        sizes[axis] = (array(n, 0).size(axis) + double(block - 1)) / double(block);
+        checkSizes(n, p, sizes, "the scales or zero points are not one for each block");
+      } else if (p.rank() == 1 && p.type().getDimSize(0) != 1) {
+        checkSizes(n, p, sizes[axis], "the scales or zero points are not one for each index of the axis");
+      }
+    }
+  }
   Scalar at(Array parameter, ScalarRef i) const {
     if (parameter.rank() == 0) return parameter({});
     if (parameter.rank() == 1 && !block) {
@@ -45,6 +58,7 @@ Scalar fileToF32(NodeLowering &n, Scalar x, Type from) {
 llvm::Expected<Values> lowerDequantize(NodeLowering &n) {
   auto granularity = Granularity::of(n);
   if (!granularity) return granularity.takeError();
+  granularity->checkParameters(n);
   Array x = array(n, 0);
   Type f32 = n.b.getF32Type(), i32 = n.b.getI32Type(), element = n.element();
   bool isInteger = isa<IntegerType>(n.inType(0));
@@ -89,6 +103,7 @@ llvm::Expected<Values> lowerQuantize(NodeLowering &n) {
   if (!granularity) return granularity.takeError();
   auto division = divisionType(n);
   if (!division) return division.takeError();
+  granularity->checkParameters(n);
   Array x = array(n, 0);
   Type f32 = b.getF32Type(), to = n.outType();
   bool saturate = n.intAttr("saturate", 1);

@@ -67,6 +67,7 @@ llvm::Expected<Values> lowerGridSample(NodeLowering &n) {
   int64_t rank = x.rank() - 2;
   if (rank < 1 || grid.rank() != x.rank())
     return refuse("operands of rank " + Twine(x.rank()) + " and " + Twine(grid.rank()));
+  checkEqual(n, dimOf(b, grid.tensor, 0), dimOf(b, x.tensor, 0), "the batches differ");
   StringRef mode = n.stringAttr("mode", "linear");
   GridForm form = {mode == "nearest"                      ? 1
                    : mode == "cubic" || mode == "bicubic" ? 4
@@ -162,7 +163,8 @@ llvm::Expected<Values> lowerRoiAlign(NodeLowering &n) {
       return Bins{start, bin, ratio > 0 ? index(b, ratio) : whole(ceil(bin))};
     };
     Bins rows = bins(1, height), columns = bins(0, width);
-    Scalar batch = toIndex(batches(i[0])), start = isMean ? zero : lowest(b, zero.type(), false);
+    Scalar batch = checkedAt(n, batches(i[0]), x.size(0), "a batch index"),
+           start = isMean ? zero : lowest(b, zero.type(), false);
     Scalar sum = foldOver({rows.samples, columns.samples}, start, [&](ScalarRef s, Scalar sum) {
       auto place = [&](const Bins &axis, Scalar output, Scalar sample) {
         return axis.start + real(output) * axis.bin + (real(sample) + 0.5) * axis.bin / real(axis.samples);

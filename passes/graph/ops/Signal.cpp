@@ -93,8 +93,10 @@ llvm::Expected<Values> lowerStft(NodeLowering &n) {
   Array x = array(n, 0);
   if (x.rank() != 3) return refuse("signal of rank " + Twine(x.rank()) + ", expected 3");
   if (!n.has(2) && !n.has(3)) return refuse("neither window nor frame_length");
+  if (n.has(2) && n.rank(2) != 1) return refuse("window of rank " + Twine(n.rank(2)) + ", expected 1");
   Scalar step = axisOperand(n, 1, 0);
   Scalar length = n.has(3) ? axisOperand(n, 3, 0) : array(n, 2).size(0);
+  if (n.has(2)) checkSizes(n, array(n, 2), length, "the window is not as long as a frame");
   Scalar frames = (x.size(1) - length) / step + 1;
   Scalar outputs = n.intAttr("onesided", 1) ? length / 2 + 1 : length;
   Type f64 = b.getF64Type();
