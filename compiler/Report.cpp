@@ -1,4 +1,5 @@
 #include "compiler/Report.h"
+#include "compiler/GraphArtifact.h"
 #include "compiler/Version.h"
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
@@ -165,6 +166,7 @@ std::string metadataJson(const Compilation &c) {
   const TextAssets &text = c.model.text;
   Json j = {{"llmc", kVersion},
             {"name", c.model.name},
+            {"kind", isGraph(module) ? "graph" : "decoder"},
             {"variants", variants},
             {"compute", compute ? compute.getValue().str() : "f32"},
             {"kv_type", c.options.kvType},
