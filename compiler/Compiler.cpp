@@ -105,7 +105,9 @@ void prepareTexts(Compilation &c, const std::string &path, const Progress &progr
 
 bool hasNodes(ModuleOp module) {
   auto step = module.lookupSymbol<func::FuncOp>(llm::kStep);
-  return step && !step.isExternal() && !step.getOps<llm::OnnxNodeOp>().empty();
+  if (!step || step.isExternal()) return false;
+  auto isOnnx = [](Operation &op) { return isa<llm::OnnxNodeOp, llm::OnnxConstantOp, llm::OnnxTensorOp>(op); };
+  return llvm::any_of(step.front(), isOnnx);
 }
 
 /// What the user asked for that a graph which is not raised cannot have.

@@ -111,6 +111,23 @@ struct DropReshape : OpRewritePattern<llm::OnnxNodeOp> {
   }
 };
 
+/// Slice of everything: x[:, :] as torch.export writes it before it optimises.
+struct DropSlice : OpRewritePattern<llm::OnnxNodeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
+    if (!isNode(node, "Slice") || !isRows(node.getInputs()[0])) return failure();
+    std::optional<SmallVector<int64_t>> begin = numbersIn(operand(node, 1)), end = numbersIn(operand(node, 2)),
+                                        steps = numbersIn(operand(node, 4));
+    auto toEnd = [](int64_t at) { return at >= std::numeric_limits<int32_t>::max(); };
+    if (!begin || !end || !llvm::all_of(*begin, [](int64_t at) { return at == 0; }) || !llvm::all_of(*end, toEnd))
+      return failure();
+    if (operand(node, 4) && (!steps || !llvm::all_of(*steps, [](int64_t step) { return step == 1; }))) return failure();
+    replaceByRows(rewriter, node.getResult(0), toRows(rewriter, node.getInputs()[0]));
+    rewriter.eraseOp(node);
+    return success();
+  }
+};
+
 /// Casts of activations between float types, Identity and Dropout. Activations are f32.
 struct DropCast : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -145,11 +162,22 @@ bool repeatsTokens(Value a, Value b) {
   return isOne(a) != isOne(b);
 }
 
+/// Whether a Tanh reads a value, times numbers or not: a sum within a GELU, which is raised as a whole.
+bool feedsTanh(Value value, unsigned steps = 3) {
+  return steps && llvm::any_of(value.getUsers(), [&](Operation *user) {
+           auto node = dyn_cast<llm::OnnxNodeOp>(user);
+           if (isNode(node, "Tanh")) return true;
+           return (isNode(node, "Mul") || isNode(node, "Div") || isNode(node, "Cast")) &&
+                  feedsTanh(node.getResult(0), steps - 1);
+         });
+}
+
 /// Add of two activations: the residual stream.
 struct RaiseAdd : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
     if (!isNode(node, "Add") || !isRows(node.getInputs()[0]) || !isRows(node.getInputs()[1])) return failure();
+    if (feedsTanh(node.getResult(0))) return failure();
     Value a = node.getInputs()[0], b = node.getInputs()[1];
     if (lastSize(a) != lastSize(b) || repeatsTokens(a, b))
       return rewriter.notifyMatchFailure(node, "an Add that broadcasts");
@@ -163,7 +191,7 @@ struct RaiseAdd : OpRewritePattern<llm::OnnxNodeOp> {
 } // namespace
 
 void addRowPatterns(RewritePatternSet &patterns) {
-  patterns.add<DropReshape, DropCast, RaiseAdd>(patterns.getContext());
+  patterns.add<DropReshape, DropSlice, DropCast, RaiseAdd>(patterns.getContext());
 }
 
 } // namespace llmc::raise
