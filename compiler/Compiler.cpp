@@ -1,6 +1,7 @@
 #include "compiler/Compiler.h"
 #include "codegen/portable/Compile.h"
 #include "compiler/EmitObject.h"
+#include "compiler/GraphArtifact.h"
 #include "compiler/Import.h"
 #include "compiler/Link.h"
 #include "compiler/NativeTarget.h"
@@ -11,6 +12,7 @@
 #include "dialects/llm/Llm.h"
 #include "frontends/text/Text.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "passes/graph/Graph.h"
 #include "passes/support/Schemes.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
@@ -38,21 +40,24 @@ public:
   explicit DiagnosticText(MLIRContext &context)
       : handler(&context, [this](Diagnostic &d) {
           if (d.getSeverity() != DiagnosticSeverity::Error) return;
-          if (!text.empty()) text += "\n";
+          if (!collected.empty()) collected += "\n";
           std::string message = d.str();
           if (auto name = dyn_cast<NameLoc>(d.getLocation()); name && !StringRef(message).contains(name.getName()))
-            text += name.getName().str() + ": ";
-          text += message;
+            collected += name.getName().str() + ": ";
+          collected += message;
         }) {}
   llvm::Error explain(llvm::Error error, const std::string &path) {
     if (!error) return error;
     std::string message = llvm::toString(std::move(error));
-    if (!text.empty()) message = text;
+    if (!collected.empty()) message = collected;
     return llvm::createStringError(StringRef(message).starts_with(path + ":") ? message : path + ": " + message);
   }
 
+  const std::string &text() const { return collected; }
+  void clear() { collected.clear(); }
+
 private:
-  std::string text;
+  std::string collected;
   ScopedDiagnosticHandler handler;
 };
 
@@ -98,12 +103,61 @@ void prepareTexts(Compilation &c, const std::string &path, const Progress &progr
   }
 }
 
+bool hasNodes(ModuleOp module) {
+  auto step = module.lookupSymbol<func::FuncOp>(llm::kStep);
+  if (!step || step.isExternal()) return false;
+  auto isOnnx = [](Operation &op) { return isa<llm::OnnxNodeOp, llm::OnnxConstantOp, llm::OnnxTensorOp>(op); };
+  return llvm::any_of(step.front(), isOnnx);
+}
+
+/// What the user asked for that a graph which is not raised cannot have.
+std::string withoutEffect(const Options &options) {
+  std::string names;
+  auto add = [&](const std::string &option) { (names += names.empty() ? "" : ", ") += option; };
+  if (options.quantize != "auto" && options.quantize != "keep") add("--quantize=" + options.quantize);
+  if (options.compute != "auto" && options.compute != "f32") add("--compute=" + options.compute);
+  return names;
+}
+
+/// The stages of the way that the model takes: raised, or, if it is a graph of which something cannot be raised, the
+/// plain one from the graph as it was imported.
+llvm::Expected<std::vector<Variant>> runWay(Compilation &c, const std::string &path, llvm::ArrayRef<Target> targets,
+                                            DiagnosticText &diagnostics, const Progress &progress) {
+  const Options &options = c.options;
+  if (!llvm::is_contained({"auto", "require", "off"}, options.raise))
+    return llvm::createStringError("raise: found '" + options.raise + "', expected auto, require or off");
+  bool nodes = hasNodes(*c.model.module);
+  if (!nodes && options.raise == "off")
+    return llvm::createStringError("raise=off: found a model without ONNX nodes, expected an ONNX graph");
+  bool onGraphStage = llvm::is_contained({"linalg", "buffers"}, options.stopAfter);
+  if (options.raise == "off" || (nodes && onGraphStage))
+    return runStages(*c.model.module, options, targets, graphStages());
+  OwningOpRef<ModuleOp> original;
+  if (nodes && options.raise == "auto" && options.stopAfter != "raise") original = c.model.module->clone();
+  std::string reached;
+  auto collect = [&](const Stage &stage, llvm::MutableArrayRef<Variant> variants) {
+    reached = stage.name;
+    if (reached != "synchronize") return;
+    for (Variant &variant : variants) variant.calls = stepCalls(*variant.module);
+  };
+  llvm::Expected<std::vector<Variant>> variants = runStages(*c.model.module, options, targets, stages(), collect);
+  if (variants || !original || reached != "import") return variants;
+  llvm::consumeError(variants.takeError());
+  StringRef reason = StringRef(diagnostics.text()).split('\n').first;
+  progress.warning(path + ": not a decoder that could be raised: " + reason.str() +
+                   "; compiled as the plain graph it is, which runs slowly");
+  if (std::string names = withoutEffect(options); !names.empty())
+    progress.warning(path + ": " + names + ": without effect on a plain graph");
+  diagnostics.clear();
+  c.model.module = std::move(original);
+  return runStages(*c.model.module, options, targets, graphStages());
+}
+
 llvm::Error writeWeights(Compilation &c, const std::string &path, const llmc_artifact &note, const Progress &progress) {
   int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return llvm::createStringError(path + ": cannot be opened for writing");
   FileSink sink(fd, note.weights.offset, note.weights.size);
-  llvm::Error error =
-      runWeightProgram(*c.model.module, c.model.files, sink, {compileThreads(c.options), progress.weights});
+  llvm::Error error = packWeights(c, sink, progress);
   close(fd);
   return error;
 }
@@ -116,9 +170,15 @@ unsigned compileThreads(const Options &options) {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
 }
 
+llvm::Error packWeights(Compilation &c, WeightSink &sink, const Progress &progress) {
+  if (isGraph(*c.model.module)) return writeGraphWeights(*c.model.module, c.model.files, sink, progress.weights);
+  return runWeightProgram(*c.model.module, c.model.files, sink, {compileThreads(c.options), progress.weights});
+}
+
 std::unique_ptr<MLIRContext> makeContext() {
   DialectRegistry registry;
   registry.insert<llm::LlmDialect, wq::WqDialect, kernel::KernelDialect, func::FuncDialect, LLVM::LLVMDialect>();
+  registerGraphDialects(registry);
   auto context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   context->loadAllAvailableDialects();
   return context;
@@ -136,11 +196,7 @@ llvm::Expected<Compilation> compileModel(const std::string &path, const Options 
   Compilation c{std::move(*model), {}, options, {}};
   if (llvm::Error error = limitContext(*c.model.module, options, path)) return std::move(error);
   progress.stage("compiling");
-  auto collect = [](const Stage &stage, llvm::MutableArrayRef<Variant> variants) {
-    if (llvm::StringRef(stage.name) != "synchronize") return;
-    for (Variant &variant : variants) variant.calls = stepCalls(*variant.module);
-  };
-  llvm::Expected<std::vector<Variant>> variants = runStages(*c.model.module, options, *targets, collect);
+  llvm::Expected<std::vector<Variant>> variants = runWay(c, path, *targets, diagnostics, progress);
   if (!variants) return diagnostics.explain(variants.takeError(), path);
   c.variants = std::move(*variants);
   for (const auto &[refusal, count] : refusals.counts())

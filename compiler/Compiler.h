@@ -4,6 +4,7 @@
 #include "compiler/Artifact.h"
 #include "compiler/Options.h"
 #include "compiler/Pipeline.h"
+#include "compiler/WeightSink.h"
 #include "frontends/ImportedModel.h"
 #include <functional>
 
@@ -39,6 +40,9 @@ llvm::Expected<std::string> compileLlvmText(Compilation &compilation);
 
 /// The whole artifact, written to a temporary file beside `out` and renamed when it is complete.
 llvm::Error writeArtifact(Compilation &compilation, const std::string &out, const Progress &progress = {});
+
+/// The weights of a compilation, to where they belong.
+llvm::Error packWeights(Compilation &compilation, WeightSink &sink, const Progress &progress);
 
 /// Threads for compiling: options.threads, or what this process may use.
 unsigned compileThreads(const Options &options);

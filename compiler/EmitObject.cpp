@@ -1,6 +1,7 @@
 #include "compiler/EmitObject.h"
 #include "codegen/portable/Compile.h"
 #include "codegen/portable/LlvmTarget.h"
+#include "compiler/GraphArtifact.h"
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "llmc_artifact.h"
@@ -68,13 +69,6 @@ llvm::Error addKernels(ModuleOp module, const Target &target, llvm::StringRef su
   return llvm::Error::success();
 }
 
-llvm::Constant *text(llvm::Module &module, llvm::StringRef value) {
-  auto *data = llvm::ConstantDataArray::getString(module.getContext(), value);
-  auto *global = new llvm::GlobalVariable(module, data->getType(), true, llvm::GlobalValue::PrivateLinkage, data);
-  global->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
-  return global;
-}
-
 LLVM::LLVMFuncOp stepOf(ModuleOp module) {
   for (auto func : module.getOps<LLVM::LLVMFuncOp>())
     if (func->hasAttr("llmc.step")) return func;
@@ -93,9 +87,9 @@ public:
       : into(into), i64(llvm::Type::getInt64Ty(into.getContext())), ptr(llvm::PointerType::get(into.getContext(), 0)) {}
 
   void add(ModuleOp model, llvm::ArrayRef<Variant> variants) {
-    static_assert(sizeof(llmc_model_constants) == 9 * 8 && sizeof(llmc_variant) == 11 * 8);
+    static_assert(sizeof(llmc_model_constants) == 10 * 8 && sizeof(llmc_variant) == 12 * 8);
     llvm::SmallVector<llvm::Constant *> entries, fields;
-    for (const Variant &variant : variants) entries.push_back(entry(variant));
+    for (const Variant &variant : variants) entries.push_back(entry(variant, isGraph(model)));
     auto *array = llvm::ConstantArray::get(llvm::ArrayType::get(entries.front()->getType(), entries.size()), entries);
     auto *table = new llvm::GlobalVariable(into, array->getType(), true, llvm::GlobalValue::PrivateLinkage, array);
     for (llvm::StringRef name : {llm::kVocab, llm::kLayers, llm::kHidden, llm::kMaxContext})
@@ -105,6 +99,7 @@ public:
     fields.push_back(constant(number(*variants.front().module, kKvBits)));
     fields.push_back(constant(int64_t(variants.size())));
     fields.push_back(table);
+    fields.push_back(isGraph(model) ? graphConstants(into, model) : llvm::ConstantPointerNull::get(ptr));
     llvm::Constant *constants = llvm::ConstantStruct::getAnon(fields);
     auto *global = new llvm::GlobalVariable(into, constants->getType(), true, llvm::GlobalValue::ExternalLinkage,
                                             constants, "llmc_model_constants");
@@ -112,10 +107,12 @@ public:
   }
 
 private:
-  llvm::Constant *entry(const Variant &variant) {
+  llvm::Constant *entry(const Variant &variant, bool graph) {
+    llvm::Constant *code = into.getFunction(stepOf(*variant.module).getSymName());
+    llvm::Constant *none = llvm::ConstantPointerNull::get(ptr);
     llvm::SmallVector<llvm::Constant *> fields = {
-        text(into, variant.target.name), constant(int64_t(variant.target.features.raw())),
-        text(into, toString(variant.target.features)), into.getFunction(stepOf(*variant.module).getSymName())};
+        textConstant(into, variant.target.name), constant(int64_t(variant.target.features.raw())),
+        textConstant(into, toString(variant.target.features)), graph ? none : code, graph ? code : none};
     for (llvm::StringRef name : {kArenaRowBytes, kLogitArenaRowBytes, kLogitsOffset, kLogitsStride, kPrivateBytes,
                                  kMatmulCalls, kPartialBytes})
       fields.push_back(constant(number(*variant.module, name)));
@@ -124,7 +121,8 @@ private:
   llvm::Constant *constant(int64_t value) { return llvm::ConstantInt::get(i64, value); }
 
   llvm::Module &into;
-  llvm::Type *i64, *ptr;
+  llvm::Type *i64;
+  llvm::PointerType *ptr;
 };
 
 /// The note that `llmc inspect` and the runtime read; the writer patches the description in the file.
@@ -160,8 +158,10 @@ llvm::Expected<std::unique_ptr<llvm::Module>> buildVariant(const Variant &varian
   llvm::Module &m = **made;
   m.setTargetTriple(machine.getTargetTriple());
   m.setDataLayout(machine.createDataLayout());
-  for (llvm::StringRef name : {step.getSymName(), llvm::StringRef("llmc_step_barrier"),
-                               llvm::StringRef("llmc_step_panels"), llvm::StringRef("llmc_step_experts")})
+  for (llvm::StringRef name :
+       {step.getSymName(), llvm::StringRef("llmc_step_barrier"), llvm::StringRef("llmc_step_panels"),
+        llvm::StringRef("llmc_step_experts"), llvm::StringRef("llmc_graph_alloc"), llvm::StringRef("llmc_graph_free"),
+        llvm::StringRef("llmc_graph_fail")})
     if (llvm::Function *function = m.getFunction(name)) function->setVisibility(llvm::GlobalValue::HiddenVisibility);
   if (llvm::Error error = addKernels(*variant.module, variant.target, suffix, m)) return std::move(error);
   for (llvm::Function &function : m)

@@ -1,7 +1,6 @@
 #include "compiler/Jit.h"
 #include "codegen/portable/LlvmTarget.h"
 #include "compiler/NativeTarget.h"
-#include "compiler/WeightProgram.h"
 #include "passes/support/Schemes.h"
 #include "runtime/RuntimeObjects.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
@@ -79,9 +78,7 @@ llvm::Expected<std::unique_ptr<JitModel>> JitModel::create(Compilation &c, const
     return llvm::createStringError("no memory for " + std::to_string(memory->size) + " bytes of weights");
   progress.stage("packing weights");
   MemorySink sink({memory->data(), memory->size});
-  if (llvm::Error error =
-          runWeightProgram(*c.model.module, c.model.files, sink, {compileThreads(c.options), progress.weights}))
-    return std::move(error);
+  if (llvm::Error error = packWeights(c, sink, progress)) return std::move(error);
   return std::unique_ptr<JitModel>(new OrcModel(std::move(*jit), std::move(memory)));
 }
 

@@ -14,6 +14,7 @@ struct Options {
   std::string kvType = "f16";    // f32, f16, bf16, int8: elements of the KV cache
   int64_t maxContext = 0;        // positions of a sequence; 0: the model's own
   unsigned threads = 0;          // for the weight program; 0: as many as this process may use
+  std::string raise = "auto";    // ONNX: auto, require (a node that is not raised is an error) or off (the plain way)
   std::string stopAfter;         // stage name; empty: all stages
 };
 

@@ -1,6 +1,7 @@
 #include "compiler/Pipeline.h"
 #include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
+#include "passes/graph/Graph.h"
 #include "passes/raise/Raise.h"
 
 using namespace mlir;
@@ -42,6 +43,10 @@ void addSynchronize(OpPassManager &pm, const Options &, const Target &) {
 }
 void addLower(OpPassManager &pm, const Options &, const Target &t) { pm.addPass(createLowerToLlvm({t.name})); }
 
+void addLinalg(OpPassManager &pm, const Options &, const Target &) { buildLinalgPipeline(pm); }
+void addBuffers(OpPassManager &pm, const Options &, const Target &) { buildBuffersPipeline(pm); }
+void addGraphLower(OpPassManager &pm, const Options &, const Target &t) { buildGraphToLlvmPipeline(pm, t.name); }
+
 constexpr Stage kStages[] = {
     {"import", "the model as its file has it: llm ops, or llm.onnx_node for ONNX", false, addImport},
     {"raise", "llm ops only, one form for every input format", false, addRaise},
@@ -55,6 +60,13 @@ constexpr Stage kStages[] = {
     {"lower", "the step as an LLVM function", true, addLower},
 };
 
+constexpr Stage kGraphStages[] = {
+    {"import", "llm.onnx_node", false, addImport},
+    {"linalg", "arith, tensor, scf and linalg ops on tensors", false, addLinalg},
+    {"buffers", "the same on buffers, each freed after its last use", false, addBuffers},
+    {"lower", "loops as LLVM functions", true, addGraphLower},
+};
+
 llvm::Error runStage(const Stage &stage, ModuleOp module, const Options &options, const Target &target) {
   PassManager pm(module.getContext());
   stage.add(pm, options, target);
@@ -62,9 +74,9 @@ llvm::Error runStage(const Stage &stage, ModuleOp module, const Options &options
   return llvm::createStringError(std::string("stage ") + stage.name + " failed");
 }
 
-llvm::Error checkStopAfter(const std::string &name) {
+llvm::Error checkStopAfter(const std::string &name, llvm::ArrayRef<Stage> table) {
   std::string names;
-  for (const Stage &stage : kStages) {
+  for (const Stage &stage : table) {
     if (name.empty() || name == stage.name) return llvm::Error::success();
     (names += names.empty() ? "" : ", ") += stage.name;
   }
@@ -74,12 +86,13 @@ llvm::Error checkStopAfter(const std::string &name) {
 } // namespace
 
 llvm::ArrayRef<Stage> stages() { return kStages; }
+llvm::ArrayRef<Stage> graphStages() { return kGraphStages; }
 
 llvm::Expected<std::vector<Variant>> runStages(ModuleOp module, const Options &options, llvm::ArrayRef<Target> targets,
-                                               AfterStage after) {
-  if (llvm::Error error = checkStopAfter(options.stopAfter)) return std::move(error);
+                                               llvm::ArrayRef<Stage> table, AfterStage after) {
+  if (llvm::Error error = checkStopAfter(options.stopAfter, table)) return std::move(error);
   std::vector<Variant> variants;
-  for (const Stage &stage : stages()) {
+  for (const Stage &stage : table) {
     if (!stage.perTarget) {
       if (llvm::Error error = runStage(stage, module, options, targets.front())) return std::move(error);
     } else if (variants.empty()) {

@@ -121,6 +121,8 @@ int llmcPlanSizes(const struct llmcSizes *sizes, const llmc_context_options *opt
   const struct llmc_model_constants *c = sizes->constants;
   const struct llmc_variant *v = sizes->variant;
   llmc_memory_plan p = {.weights = c->weight_bytes};
+  if (c->graph)
+    return llmcFail(error, LLMC_ERROR_ARGUMENT, "model: found a plain graph, expected a decoder; use llmc_graph_run");
   int status = fillLimits(sizes, options, limits, error);
   if (!status)
     status = product("arena", limits->rows, v->arena_row_bytes,

@@ -177,6 +177,16 @@ void llmcKvInit(struct llmcKv *kv);
 int llmcKvAppend(struct llmcKv *kv, const struct llmcGroups *groups, llmc_error *error);
 bool llmcKvHas(const struct llmcKv *kv, int32_t sequence);
 
+/* ---- graph.c: called by the code of a plain graph ---- */
+
+/* `bytes` * d0 * ... * d7, 64-byte aligned; ends the run if a size is negative or there is no memory. Blocks belong to
+ * the run: what it has not freed is freed when it ends, however it ends. */
+void *llmc_graph_alloc(void *run, int64_t bytes, int64_t d0, int64_t d1, int64_t d2, int64_t d3, int64_t d4, int64_t d5,
+                       int64_t d6, int64_t d7);
+void llmc_graph_free(void *run, void *block);
+/* Ends the run with an error; does not return. */
+void llmc_graph_fail(void *run, const char *message) __attribute__((noreturn));
+
 /* ---- context.c and step.c ---- */
 
 /* What the sizes of memory follow from. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs every suite, one after another, and adds up their counts. usage: all.py [SUITE...]
+"""Runs every suite, one after another, and adds up their counts. usage: all.py [--full] [SUITE...]
 
 A suite is a name and a command whose last line is `N passed, N failed, N skipped` (GoogleTest programs and lit are
 read from their reports). Exit 1 if anything failed or a suite died without counts."""
@@ -141,23 +141,30 @@ SUITES = {
     "int8": python_suite("e2e/int8.py"),
     "artifact": python_suite("e2e/artifact.py"),
     "memory": python_suite("e2e/memory.py"),
+    "onnx-size": python_suite("e2e/onnx_size.py"),
     "hostile": python_suite("e2e/hostile.py"),
+    "conformance": python_suite("../tools/onnx-conformance/main.py"),
     "smollm2": python_suite("e2e/smollm2.py"),
     "stories15m": python_suite("e2e/stories15m.py"),
 }
+# Only with --full or by name: they build with other options, and take minutes.
+FULL_SUITES = {"fuzz": python_suite("fuzz/run.py")}
 
 
 def main():
-    names = sys.argv[1:] or list(SUITES)
+    suites = {**SUITES, **FULL_SUITES}
+    names = [name for name in sys.argv[1:] if name != "--full"]
+    if not names:
+        names = list(suites if "--full" in sys.argv else SUITES)
     for name in names:
-        if name not in SUITES:
-            sys.exit(f"error: {name}: no such suite, expected one of {', '.join(SUITES)}")
+        if name not in suites:
+            sys.exit(f"error: {name}: no such suite, expected one of {', '.join(suites)}")
     totals = (0, 0, 0)
     for name in names:
         print(f"== {name}", flush=True)
         start = time.monotonic()
         try:
-            counts = SUITES[name]()
+            counts = suites[name]()
         except (OSError, subprocess.TimeoutExpired) as problem:
             print(f"  FAIL {name}: {problem}")
             counts = (0, 1, 0)

@@ -1,5 +1,4 @@
 #include "frontends/onnx/ExternalData.h"
-#include "frontends/File.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -48,6 +47,16 @@ llvm::Expected<DataFiles::Known> DataFiles::open(StringRef tensor, StringRef loc
   files.push_back(std::string(path));
   known[location] = entry;
   return entry;
+}
+
+llvm::Expected<const InputFile *> DataFiles::map(int64_t index) {
+  if (!mapped || mappedIndex != index) { // tensors of one file mostly follow each other
+    llvm::Expected<InputFile> file = InputFile::open(files[index]);
+    if (!file) return file.takeError();
+    mapped.emplace(std::move(*file));
+    mappedIndex = index;
+  }
+  return &*mapped;
 }
 
 llvm::Expected<Bytes> DataFiles::locate(StringRef tensor, int64_t expected,

@@ -1,9 +1,11 @@
 // Tensors whose bytes are in a file beside the model.
 #pragma once
+#include "frontends/File.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +29,8 @@ public:
                                llvm::ArrayRef<std::pair<std::string, std::string>> keys);
 
   const std::vector<std::string> &paths() const { return files; }
+  /// A file other than the model; valid until the next call.
+  llvm::Expected<const InputFile *> map(int64_t index);
 
 private:
   struct Known {
@@ -36,6 +40,8 @@ private:
 
   std::vector<std::string> files;
   llvm::StringMap<Known> known; // by location
+  std::optional<InputFile> mapped;
+  int64_t mappedIndex = 0;
 };
 
 } // namespace llmc::onnx

@@ -10,9 +10,11 @@ namespace llmc::onnx {
 
 /// Argument and result attribute of @step: the name in the graph.
 inline constexpr llvm::StringLiteral kNameAttr = "llm.name";
+/// Argument attribute of @step: the names of its dims, "" for one without.
+inline constexpr llvm::StringLiteral kDimsAttr = "llm.dims";
 
-/// Versions of ai.onnx that are read. Those before 7 broadcast otherwise.
-inline constexpr int64_t kOldestOpset = 7, kNewestOpset = 28;
+/// Versions of ai.onnx that are read. Of those before 7, the operators that have not changed since.
+inline constexpr int64_t kOldestOpset = 1, kNewestOpset = 28;
 
 /// A module with @step. `opsets` has the version of each domain ("" is ai.onnx).
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>

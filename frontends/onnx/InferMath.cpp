@@ -67,9 +67,9 @@ llvm::Expected<Types> inferBroadcast(const Node &n) {
 llvm::Expected<Types> inferCast(const Node &n) {
   llvm::Expected<Type> element = elementAttr(n, "to", 0);
   if (!element) return element.takeError();
-  if (n.opType == "BitCast" && element->getIntOrFloatBitWidth() != n.element(0).getIntOrFloatBitWidth())
-    return refuse("attribute to: found a type of another width, expected one of " +
-                  Twine(n.element(0).getIntOrFloatBitWidth()) + " bits");
+  if (n.opType == "BitCast" && bitsOf(*element) != bitsOf(n.element(0)))
+    return refuse("attribute to: found a type of another width, expected one of " + Twine(bitsOf(n.element(0))) +
+                  " bits");
   return Types{n.type(0).clone(*element)};
 }
 

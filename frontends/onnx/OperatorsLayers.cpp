@@ -3,7 +3,7 @@
 
 namespace llmc::onnx {
 
-// Versions are those of the standard in which the row's form is first valid, 7 being the oldest that is read.
+// Versions are those of the standard in which the row's form is first valid; forms that ended before 7 are left out.
 // clang-format off: a row is a line or two of a table
 static constexpr Operator kLayerOperators[] = {
     {"AffineGrid", 20, "fL>f", "align_corners:i", inferAffineGrid},
@@ -23,9 +23,9 @@ static constexpr Operator kLayerOperators[] = {
     {"BatchNormalization", 14, "fffgg>fg?g?", "epsilon:f momentum:f training_mode:i", inferBatchNorm},
     {"BatchNormalization", 15, "fgghh>fh?h?", "epsilon:f momentum:f training_mode:i", inferBatchNorm},
     {"CausalConvWithState", 27, "fff?f?>ff", "activation:s", inferFirstShapes},
-    {"Conv", 7, "fff?>f", "auto_pad:s dilations:I group:i kernel_shape:I pads:I strides:I", inferConv},
+    {"Conv", 1, "fff?>f", "auto_pad:s dilations:I group:i kernel_shape:I pads:I strides:I", inferConv},
     {"ConvInteger", 10, "iji?j?>W", "auto_pad:s dilations:I group:i kernel_shape:I pads:I strides:I", inferConv},
-    {"ConvTranspose", 7, "fff?>f", "auto_pad:s dilations:I group:i kernel_shape:I output_padding:I output_shape:I "
+    {"ConvTranspose", 1, "fff?>f", "auto_pad:s dilations:I group:i kernel_shape:I output_padding:I output_shape:I "
      "pads:I strides:I", inferConvTranspose},
     {"DFT", 17, "fx?>f", "axis:i inverse:i onesided:i", inferDft},
     {"DFT", 20, "fx?L?>f", "inverse:i onesided:i", inferDft},
@@ -43,16 +43,16 @@ static constexpr Operator kLayerOperators[] = {
      "hidden_size:i linear_before_reset:i", inferRecurrent},
     {"GRU", 14, "ffff?W?f?>f?f?", "activation_alpha:F activation_beta:F activations:S clip:f direction:s "
      "hidden_size:i layout:i linear_before_reset:i", inferRecurrent},
-    {"GlobalAveragePool", 7, "f>f", "", inferGlobalPool},
-    {"GlobalLpPool", 7, "f>f", "p:i", inferGlobalPool},
-    {"GlobalMaxPool", 7, "f>f", "", inferGlobalPool},
+    {"GlobalAveragePool", 1, "f>f", "", inferGlobalPool},
+    {"GlobalLpPool", 2, "f>f", "p:i", inferGlobalPool},
+    {"GlobalMaxPool", 1, "f>f", "", inferGlobalPool},
     {"GridSample", 16, "af>a", "align_corners:i mode:s padding_mode:s", inferGridSample},
     {"GroupNormalization", 18, "fff>f", "epsilon:f num_groups:i!"},
     {"GroupNormalization", 21, "fff>f", "epsilon:f num_groups:i! stash_type:i"},
-    {"If", 7, "B>_*", "else_branch:g! then_branch:g!"},
+    {"If", 1, "B>_*", "else_branch:g! then_branch:g!"},
     {"ImageDecoder", 20, "U>U", "pixel_format:s", inferImageDecoder},
-    {"InstanceNormalization", 7, "fff>f", "epsilon:f"},
-    {"LRN", 7, "f>f", "alpha:f beta:f bias:f size:i!"},
+    {"InstanceNormalization", 6, "fff>f", "epsilon:f"},
+    {"LRN", 1, "f>f", "alpha:f beta:f bias:f size:i!"},
     {"LSTM", 7, "ffff?W?f?f?f?>f?f?f?", "activation_alpha:F activation_beta:F activations:S clip:f direction:s "
      "hidden_size:i input_forget:i", inferRecurrent},
     {"LSTM", 14, "ffff?W?f?f?f?>f?f?f?", "activation_alpha:F activation_beta:F activations:S clip:f direction:s "
@@ -60,14 +60,14 @@ static constexpr Operator kLayerOperators[] = {
     {"LayerNormalization", 7, "fff?>f.?.?", "axis:i epsilon:f stash_type:i", inferLayerNorm},
     {"LinearAttention", 27, "fffg?f?f?>fg", "chunk_size:i kv_num_heads:i! q_num_heads:i! scale:f "
      "update_rule:s", inferFirstShapes},
-    {"Loop", 7, "L?B?_*>_*", "body:g!"},
-    {"LpPool", 7, "f>f", "auto_pad:s kernel_shape:I! p:i pads:I strides:I", inferPool},
+    {"Loop", 1, "L?B?_*>_*", "body:g!"},
+    {"LpPool", 2, "f>f", "auto_pad:s kernel_shape:I! p:i pads:I strides:I", inferPool},
     {"LpPool", 18, "f>f", "auto_pad:s ceil_mode:i dilations:I kernel_shape:I! p:i pads:I strides:I", inferPool},
-    {"MaxPool", 7, "n>n", "auto_pad:s kernel_shape:I! pads:I strides:I", inferPool},
+    {"MaxPool", 1, "n>n", "auto_pad:s kernel_shape:I! pads:I strides:I", inferPool},
     {"MaxPool", 8, "n>nL?", "auto_pad:s kernel_shape:I! pads:I storage_order:i strides:I", inferPool},
     {"MaxPool", 10, "n>nL?", "auto_pad:s ceil_mode:i dilations:I kernel_shape:I! pads:I storage_order:i "
      "strides:I", inferPool},
-    {"MaxRoiPool", 7, "ff>f", "pooled_shape:I! spatial_scale:f", inferRoi},
+    {"MaxRoiPool", 1, "ff>f", "pooled_shape:I! spatial_scale:f", inferRoi},
     {"MaxUnpool", 9, "fLL?>f", "kernel_shape:I! pads:I strides:I", inferMaxUnpool},
     {"MeanVarianceNormalization", 9, "f>f", "axes:I"},
     {"NonMaxSuppression", 10, "FFL?F?F?>L", "center_point_box:i", inferNonMaxSuppression},

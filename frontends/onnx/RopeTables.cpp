@@ -15,7 +15,7 @@ namespace llmc::onnx {
 namespace {
 
 constexpr int64_t kMostRows = int64_t(1) << 22, kMostColumns = 1 << 13; // of a table: 2^22 positions
-constexpr int64_t kMostTableElements = int64_t(1) << 28;
+constexpr int64_t kMostTableElements = int64_t(1) << 26;                // 2^20 positions of heads of 128
 
 struct Table {
   int64_t rows = 0, columns = 0;
@@ -96,7 +96,7 @@ std::optional<std::vector<float>> byFormula(const Table &t, ArrayRef<float> meas
 
 llvm::Expected<std::vector<float>> load(llm::OnnxTensorOp op, const TensorReader &tensors) {
   llm::StorageAttr storage = op.getStorage();
-  llvm::Expected<std::string> bytes =
+  llvm::Expected<StringRef> bytes =
       tensors.load({storage.getFile(), storage.getOffset(), storage.getBytes()}, op.getName());
   if (!bytes) return bytes.takeError();
   return widen(*bytes, op.getType().getElementType());

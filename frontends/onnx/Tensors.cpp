@@ -60,8 +60,6 @@ const ElementRow *findElement(int64_t number) {
 constexpr int kMostRank = 8;
 constexpr int64_t kMostElements = int64_t(1) << 42; // and so 2^45 bytes at most: sums with offsets do not overflow
 
-int64_t bitsOf(Type element) { return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth(); }
-
 /// Which data fields a tensor uses, by number in the schema.
 llvm::SmallVector<int, 4> usedFields(const ::onnx::TensorProto &t, llvm::ArrayRef<Payload> payloads) {
   llvm::SmallVector<int, 4> fields;
@@ -104,6 +102,8 @@ Type elementType(MLIRContext *context, int64_t number) {
   const ElementRow *row = findElement(number);
   return row && row->type ? row->type(context) : Type();
 }
+
+int64_t bitsOf(Type element) { return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth(); }
 
 std::string elementName(int64_t number) {
   const ElementRow *row = findElement(number);
@@ -159,13 +159,10 @@ llvm::Expected<Tensor> TensorReader::read(const ::onnx::TensorProto &t, StringRe
   return tensor;
 }
 
-llvm::Expected<std::string> TensorReader::load(const Bytes &bytes, StringRef place) const {
-  if (bytes.file == 0) return model.bytes().substr(bytes.offset, bytes.size).str();
-  llvm::Expected<InputFile> file = InputFile::open(files.paths()[bytes.file]);
-  if (!file) return file.takeError();
-  llvm::Expected<StringRef> view = file->read(bytes.offset, bytes.size, place);
-  if (!view) return view.takeError();
-  return view->str();
+llvm::Expected<StringRef> TensorReader::load(const Bytes &bytes, StringRef place) const {
+  if (bytes.file == 0) return model.read(bytes.offset, bytes.size, place);
+  llvm::Expected<const InputFile *> file = files.map(bytes.file);
+  return file ? (*file)->read(bytes.offset, bytes.size, place) : file.takeError();
 }
 
 /// Elements of less than a byte, the first one in the lowest bits.
@@ -190,9 +187,9 @@ llvm::Expected<DenseElementsAttr> TensorReader::constant(const Tensor &tensor) c
   if (tensor.type.getNumElements() == 0) return DenseElementsAttr::get(tensor.type, ArrayRef<Attribute>{});
   std::string raw;
   if (tensor.bytes) {
-    llvm::Expected<std::string> bytes = load(*tensor.bytes, tensor.name);
+    llvm::Expected<StringRef> bytes = load(*tensor.bytes, tensor.name);
     if (!bytes) return bytes.takeError();
-    raw = std::move(*bytes);
+    raw = bytes->str();
   } else { // two's complement, and the bits of f16 and bf16 as they are: the low bytes of each value
     for (int64_t value : tensor.values)
       for (int64_t i = 0; i < std::max<int64_t>(bits / 8, 1); ++i) raw += char(uint64_t(value) >> (8 * i));

@@ -15,6 +15,9 @@ mlir::Type elementType(mlir::MLIRContext *context, int64_t number);
 /// The schema's name of a type for messages ("FLOAT16"), or the number.
 std::string elementName(int64_t number);
 
+/// Bits of an element as ONNX stores it: a BOOL has 8.
+int64_t bitsOf(mlir::Type element);
+
 /// A checked tensor: dims are not negative, their product does not overflow, and exactly as much data as they need is
 /// in one place.
 struct Tensor {
@@ -37,8 +40,8 @@ struct TensorReader {
   llvm::Expected<Tensor> read(const ::onnx::TensorProto &tensor, llvm::StringRef place) const;
   /// The elements of a tensor.
   llvm::Expected<mlir::DenseElementsAttr> constant(const Tensor &tensor) const;
-  /// A copy of bytes of an input file.
-  llvm::Expected<std::string> load(const Bytes &bytes, llvm::StringRef place) const;
+  /// Bytes of an input file, valid until the next call.
+  llvm::Expected<llvm::StringRef> load(const Bytes &bytes, llvm::StringRef place) const;
 };
 
 } // namespace llmc::onnx

@@ -238,6 +238,77 @@ LLMC_API int64_t llmc_sampler_best(const llmc_sampler *sampler);
  * count >= llmc_sampler_best(sampler) > 0, or all there are. -1 if count is 0 or the sampler needs all logits. */
 LLMC_API int32_t llmc_sample_best(llmc_sampler *sampler, const llmc_candidate *best, int64_t count);
 
+/* ---- plain graphs ----
+ * A model that is no decoder, or of which not every node was recognised, is compiled as the graph it is: tensors in,
+ * tensors out, one thread, no cache between calls. llmc_context_create refuses such a model, and these functions refuse
+ * a decoder. */
+
+/* Element types, numbered as in ONNX. In memory elements lie one behind the other; 4-bit integers and floats of 4 and 8
+ * bits take a byte each (the integer's value, or the float's bits), booleans a byte that is 0 or 1. */
+typedef enum llmc_element {
+  LLMC_F32 = 1,
+  LLMC_U8 = 2,
+  LLMC_I8 = 3,
+  LLMC_U16 = 4,
+  LLMC_I16 = 5,
+  LLMC_I32 = 6,
+  LLMC_I64 = 7,
+  LLMC_BOOL = 9,
+  LLMC_F16 = 10,
+  LLMC_F64 = 11,
+  LLMC_U32 = 12,
+  LLMC_U64 = 13,
+  LLMC_BF16 = 16,
+  LLMC_F8E4M3FN = 17,
+  LLMC_F8E4M3FNUZ = 18,
+  LLMC_F8E5M2 = 19,
+  LLMC_F8E5M2FNUZ = 20,
+  LLMC_U4 = 21,
+  LLMC_I4 = 22,
+  LLMC_F4E2M1 = 23,
+  LLMC_F8E8M0 = 24,
+  LLMC_U2 = 25,
+  LLMC_I2 = 26
+} llmc_element;
+
+enum { LLMC_MOST_DIMS = 16 };
+
+/* What an input must be, or an output is. */
+typedef struct llmc_value_info {
+  const char *name; /* lives as long as the model */
+  int32_t type;     /* llmc_element */
+  int32_t rank;
+  int64_t dims[LLMC_MOST_DIMS];        /* -1: any */
+  const char *symbols[LLMC_MOST_DIMS]; /* name of such a dim, "" if it has none */
+} llmc_value_info;
+
+typedef struct llmc_tensor {
+  int32_t type; /* llmc_element */
+  int32_t rank;
+  int64_t dims[LLMC_MOST_DIMS];
+  const void *data; /* elements in C order; of outputs 64-byte aligned */
+} llmc_tensor;
+
+typedef struct llmc_graph_result llmc_graph_result;
+
+/* "f32" for LLMC_F32; null for other numbers. Bytes of an element in memory; 0 for other numbers. Static. */
+LLMC_API const char *llmc_element_name(int32_t type);
+LLMC_API int64_t llmc_element_bytes(int32_t type);
+/* Number of inputs and outputs; -1 if the model is a decoder. */
+LLMC_API int64_t llmc_graph_inputs(const llmc_model *model);
+LLMC_API int64_t llmc_graph_outputs(const llmc_model *model);
+/* Input or output `index`. Errors: ARGUMENT (a decoder; no such index). */
+LLMC_API int llmc_graph_input(const llmc_model *model, int64_t index, llmc_value_info *info, llmc_error *error);
+LLMC_API int llmc_graph_output(const llmc_model *model, int64_t index, llmc_value_info *info, llmc_error *error);
+/* Runs the graph on `count` inputs, in the order of llmc_graph_input; they are read during the call. The result holds
+ * the outputs until llmc_graph_result_free. Errors: ARGUMENT (an input is not what llmc_graph_input says; or the
+ * graph's own: an index out of range, dims that do not fit, with the node's name), NO_MEMORY. */
+LLMC_API int llmc_graph_run(llmc_model *model, const llmc_tensor *inputs, int64_t count, llmc_graph_result **result,
+                            llmc_error *error);
+/* Output `index`; null if there is none. Lives as long as the result. */
+LLMC_API const llmc_tensor *llmc_graph_result_output(const llmc_graph_result *result, int64_t index);
+LLMC_API void llmc_graph_result_free(llmc_graph_result *result);
+
 #ifdef __cplusplus
 }
 #endif

@@ -31,12 +31,32 @@ struct llmc_artifact {
   struct llmc_blob metadata, tokenizer, chat_template, report, weights;
 };
 
+/* An input or output of a plain graph. */
+struct llmc_graph_value {
+  const char *name;
+  int64_t type, rank;         /* type: llmc_element of llmc.h */
+  const int64_t *dims;        /* [rank]; -1: any */
+  const char *const *symbols; /* [rank]: the name of a dim, or "" */
+};
+
+/* A model that runs as the graph it was (passes/graph), not as a decoder with a cache. */
+struct llmc_graph {
+  int64_t input_count, output_count;
+  const struct llmc_graph_value *inputs, *outputs;
+};
+
+/* The code of a plain graph. `run` is handed to llmc_graph_alloc, _free and _fail. `inputs` and `outputs` are the
+ * fields of one memref descriptor after the other: allocated, aligned, offset, sizes, strides, 8 bytes each. */
+typedef void (*llmc_graph_fn)(void *run, const void *weights, int64_t weight_bytes, const int64_t *inputs,
+                              int64_t *outputs);
+
 /* Code for one CPU. */
 struct llmc_variant {
-  const char *target;        /* "icelake-server" */
-  uint64_t features;         /* llmc::Features::raw(), bit numbers of codegen/Target.h */
-  const char *feature_names; /* "avx2, fma", for messages */
-  llmc_step_fn step;
+  const char *target;            /* "icelake-server" */
+  uint64_t features;             /* llmc::Features::raw(), bit numbers of codegen/Target.h */
+  const char *feature_names;     /* "avx2, fma", for messages */
+  llmc_step_fn step;             /* null in a plain graph */
+  llmc_graph_fn graph;           /* null in a decoder */
   int64_t arena_row_bytes;       /* arena size = this * row capacity */
   int64_t logit_arena_row_bytes; /* logit arena size = this * logit capacity */
   int64_t logits_offset;         /* of the logits in the logit arena: logit_arena + this * logit_capacity */
@@ -54,6 +74,7 @@ struct llmc_model_constants {
   int64_t kv_bits;      /* 8, 16 or 32; the metadata has the type's name */
   int64_t variant_count;
   const struct llmc_variant *variants; /* best first */
+  const struct llmc_graph *graph;      /* null in a decoder; else sizes of a decoder are 0 */
 };
 
 #ifdef __cplusplus

@@ -93,6 +93,18 @@ def check_kernels(cases, files):
         cases.add(f"{name} is tested", None if tested else "no test of test/codegen has it")
 
 
+def check_lowerings(cases, files):
+    """Every row of passes/graph/ops is an operator that a conformance case passes with, or that microsoft.py has."""
+    expected = text("tools/onnx-conformance/expected.txt") if "tools/onnx-conformance/expected.txt" in files else ""
+    passing = {name for name, count in re.findall(r"^(\S+): (\d+) pass$", expected, re.M) if int(count)}
+    ours = set(re.findall(r'"(\w+)"', text("tools/onnx-conformance/microsoft.py")))
+    for name in (f for f in files if within(f, "passes/graph/ops") and f.endswith(".cpp")):
+        for domain, operator in re.findall(r'\{(?:"([\w.]*)",\s*)?"([A-Z]\w*)",\s*[\w:]', text(name)):
+            key = f"{domain}:{operator}" if domain and domain != "com.microsoft" else operator
+            tested = operator in ours if domain == "com.microsoft" else key in passing or operator in ours
+            cases.add(f"{key} of {name} is tested", None if tested else "no conformance case passes with it")
+
+
 def check_lit(cases, files):
     """Without --verify-diagnostics, `expected-` lines are comments."""
     for name in (f for f in files if f.startswith("test/") and f.endswith((".mlir", ".test"))):
@@ -134,7 +146,7 @@ def check_format(cases, files):
 def main():
     cases = Cases()
     files = tree()
-    for check in (check_layers, check_passes, check_ops, check_kernels, check_lit, check_text, check_lengths, check_format):
+    for check in (check_layers, check_passes, check_ops, check_kernels, check_lowerings, check_lit, check_text, check_lengths, check_format):
         check(cases, files)
     cases.finish()
 

@@ -7,6 +7,7 @@
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
+#include "passes/graph/Graph.h"
 #include "passes/raise/Raise.h"
 
 using namespace llmc;
@@ -15,8 +16,10 @@ int main(int argc, char **argv) {
   mlir::registerTransformsPasses(); // cse, canonicalize, symbol-dce, ...
   registerLlmcPasses();
   registerRaisePasses();
+  registerGraphPasses();
   mlir::DialectRegistry registry;
   registry.insert<llm::LlmDialect, wq::WqDialect, kernel::KernelDialect, mlir::func::FuncDialect,
                   mlir::LLVM::LLVMDialect>();
+  registerGraphDialects(registry);
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "llmc-opt: passes of llmc on MLIR modules\n", registry));
 }

@@ -30,6 +30,13 @@ llvm::Expected<Api> bindApi(llvm::function_ref<void *(const char *name)> lookup)
       {"llmc_sample", &api.sample},
       {"llmc_sampler_best", &api.samplerBest},
       {"llmc_sample_best", &api.sampleBest},
+      {"llmc_graph_inputs", &api.graphInputs},
+      {"llmc_graph_outputs", &api.graphOutputs},
+      {"llmc_graph_input", &api.graphInput},
+      {"llmc_graph_output", &api.graphOutput},
+      {"llmc_graph_run", &api.graphRun},
+      {"llmc_graph_result_output", &api.graphResultOutput},
+      {"llmc_graph_result_free", &api.graphResultFree},
   };
   static_assert(sizeof functions / sizeof *functions == sizeof(Api) / sizeof(void *));
   for (const auto &function : functions) {

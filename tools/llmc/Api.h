@@ -31,6 +31,14 @@ struct Api {
   decltype(&::llmc_sample) sample;
   decltype(&::llmc_sampler_best) samplerBest;
   decltype(&::llmc_sample_best) sampleBest;
+  // Plain graphs.
+  decltype(&::llmc_graph_inputs) graphInputs;
+  decltype(&::llmc_graph_outputs) graphOutputs;
+  decltype(&::llmc_graph_input) graphInput;
+  decltype(&::llmc_graph_output) graphOutput;
+  decltype(&::llmc_graph_run) graphRun;
+  decltype(&::llmc_graph_result_output) graphResultOutput;
+  decltype(&::llmc_graph_result_free) graphResultFree;
 };
 
 /// Looks up each function by its name in llmc.h and checks the ABI version before anything else.

@@ -20,13 +20,19 @@ struct CompileCommand {
 
 std::vector<std::string> stageNames() {
   std::vector<std::string> names;
-  for (const Stage &stage : stages()) names.push_back(stage.name);
+  for (llvm::ArrayRef<Stage> table : {stages(), graphStages()})
+    for (const Stage &stage : table)
+      if (!llvm::is_contained(names, stage.name)) names.push_back(stage.name);
   return names;
 }
 
 std::string stageTable() {
   std::string text = "\nStages:\n";
   for (const Stage &stage : stages())
+    text +=
+        "  " + std::string(stage.name) + std::string(13 - std::string(stage.name).size(), ' ') + stage.leaves + "\n";
+  text += "Of a graph that is not raised:\n";
+  for (const Stage &stage : graphStages())
     text +=
         "  " + std::string(stage.name) + std::string(13 - std::string(stage.name).size(), ' ') + stage.leaves + "\n";
   return text;

@@ -1,42 +1,67 @@
 #include "tools/llmc/Generate.h"
+#include "tools/llmc/GraphSession.h"
 #include "tools/llmc/Progress.h"
 #include <algorithm>
 
 namespace llmc::cli {
+namespace {
 
-llvm::Expected<std::unique_ptr<Session>> Session::create(const Model &model, int64_t positions, int64_t threads) {
-  std::unique_ptr<Session> session(new Session(model));
-  int64_t most = model.info().max_context;
-  session->limit = positions ? std::min(positions, most) : std::min(most, kDefaultPositions);
+constexpr int64_t kChunk = 512;    // tokens of one step while reading a prompt
+constexpr int64_t kLogitRows = 32; // the same when every token's logits are wanted: bounds their memory
+
+/// A context with one sequence, of a decoder.
+class StepSession : public Session {
+public:
+  explicit StepSession(const Model &model) : Session(model) {}
+  ~StepSession() override { owner.api().contextFree(context); }
+  llvm::Error start(int64_t positions, int64_t threads);
+  int64_t threads() const override;
+  std::string describe() const override { return describeContext(owner.api(), context); }
+  int64_t length() const override { return owner.api().sequenceLength(context, sequence); }
+  llvm::Error truncate(int64_t length) override;
+  /// kChunk tokens at a time.
+  llvm::Error feed(llvm::ArrayRef<int32_t> tokens, int64_t best, LogitsFile *rows) override;
+  const float *lastLogits() const override { return owner.api().logits(context, owner.api().logitCount(context) - 1); }
+  const llmc_candidate *lastBest(int64_t *count) const override {
+    return owner.api().best(context, owner.api().logitCount(context) - 1, count);
+  }
+
+private:
+  llvm::Error step(llvm::ArrayRef<int32_t> tokens, uint8_t wantAll, bool wantLast, int64_t best);
+  llmc_context *context = nullptr;
+  int32_t sequence = 0;
+};
+
+llvm::Error StepSession::start(int64_t positions, int64_t threads) {
+  int64_t most = owner.info().max_context;
+  limit = positions ? std::min(positions, most) : std::min(most, kDefaultPositions);
   llmc_context_options options = {};
-  options.max_batch_rows = std::min(kChunk, session->limit);
+  options.max_batch_rows = std::min(kChunk, limit);
   options.max_logit_rows = std::min(kLogitRows, options.max_batch_rows);
-  options.max_positions = session->limit;
+  options.max_positions = limit;
   options.threads = threads;
   llmc_error error;
-  if (model.api().contextCreate(&session->context, model.handle(), &options, &error)) {
-    session->context = nullptr;
+  if (owner.api().contextCreate(&context, owner.handle(), &options, &error)) {
+    context = nullptr;
     return apiError(error);
   }
-  if (model.api().sequenceCreate(session->context, &session->sequence, &error)) return apiError(error);
-  return session;
+  if (owner.api().sequenceCreate(context, &sequence, &error)) return apiError(error);
+  return llvm::Error::success();
 }
 
-Session::~Session() { owner.api().contextFree(context); }
-
-int64_t Session::threads() const {
+int64_t StepSession::threads() const {
   llmc_context_state state;
   owner.api().contextGetState(context, &state);
   return state.threads;
 }
 
-llvm::Error Session::truncate(int64_t length) {
+llvm::Error StepSession::truncate(int64_t length) {
   llmc_error error;
   if (owner.api().sequenceTruncate(context, sequence, length, &error)) return apiError(error);
   return llvm::Error::success();
 }
 
-llvm::Error Session::step(llvm::ArrayRef<int32_t> tokens, uint8_t wantAll, bool wantLast, int64_t best) {
+llvm::Error StepSession::step(llvm::ArrayRef<int32_t> tokens, uint8_t wantAll, bool wantLast, int64_t best) {
   std::vector<int32_t> sequences(tokens.size(), sequence);
   std::vector<uint8_t> want(tokens.size(), wantAll);
   want.back() |= uint8_t(wantLast);
@@ -49,7 +74,7 @@ llvm::Error Session::step(llvm::ArrayRef<int32_t> tokens, uint8_t wantAll, bool 
   return llvm::Error::success();
 }
 
-llvm::Error Session::feed(llvm::ArrayRef<int32_t> tokens, int64_t best, LogitsFile *rows) {
+llvm::Error StepSession::feed(llvm::ArrayRef<int32_t> tokens, int64_t best, LogitsFile *rows) {
   const size_t chunk = rows ? kLogitRows : kChunk;
   while (!tokens.empty()) {
     llvm::ArrayRef<int32_t> part = tokens.take_front(chunk);
@@ -61,10 +86,19 @@ llvm::Error Session::feed(llvm::ArrayRef<int32_t> tokens, int64_t best, LogitsFi
   return llvm::Error::success();
 }
 
+} // namespace
+
+llvm::Expected<std::unique_ptr<Session>> Session::create(const Model &model, int64_t positions, int64_t threads) {
+  if (model.isGraph()) return createGraphSession(model, positions);
+  auto session = std::make_unique<StepSession>(model);
+  if (llvm::Error error = session->start(positions, threads)) return std::move(error);
+  return session;
+}
+
 llvm::Expected<std::unique_ptr<Sampler>> Sampler::create(const Model &model, const llmc_sampler_options &options) {
   llmc_sampler *sampler;
   llmc_error error;
-  if (model.api().samplerCreate(&sampler, model.info().vocab, &options, &error)) return apiError(error);
+  if (model.api().samplerCreate(&sampler, model.vocab(), &options, &error)) return apiError(error);
   return std::unique_ptr<Sampler>(new Sampler(model.api(), sampler));
 }
 

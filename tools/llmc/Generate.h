@@ -5,40 +5,34 @@
 
 namespace llmc::cli {
 
-/// A context with one sequence.
+/// One sequence of a model: tokens go in, what may follow comes out.
 class Session {
 public:
-  /// `positions`: cached tokens; 0 takes the model's limit, but at most kDefaultPositions. `threads`: 0 takes as many
-  /// as this process may use.
+  /// `positions`: tokens that it has room for; 0 takes the model's limit, but at most kDefaultPositions. `threads`: 0
+  /// takes as many as this process may use.
   static llvm::Expected<std::unique_ptr<Session>> create(const Model &model, int64_t positions, int64_t threads);
-  ~Session();
+  virtual ~Session() = default;
 
   const Model &model() const { return owner; }
-  int64_t threads() const;
-  /// How threads and memory were placed and why: lines.
-  std::string describe() const { return describeContext(owner.api(), context); }
-  int64_t positions() const { return limit; } // that the cache has room for
-  int64_t length() const { return owner.api().sequenceLength(context, sequence); }
+  int64_t positions() const { return limit; }
+  virtual int64_t threads() const = 0;
+  /// How threads and memory were placed and why: lines. Empty if there is nothing to say.
+  virtual std::string describe() const = 0;
+  virtual int64_t length() const = 0;
   /// Forgets the tokens from `length` on.
-  llvm::Error truncate(int64_t length);
-  /// Appends the tokens, kChunk at a time. Of what may follow the last one, lastBest() then has the `best` most likely
-  /// tokens, or, with `rows` or if `best` is 0, lastLogits() all logits. With `rows`, every token's are written to it.
-  llvm::Error feed(llvm::ArrayRef<int32_t> tokens, int64_t best, LogitsFile *rows);
-  const float *lastLogits() const { return owner.api().logits(context, owner.api().logitCount(context) - 1); }
-  const llmc_candidate *lastBest(int64_t *count) const {
-    return owner.api().best(context, owner.api().logitCount(context) - 1, count);
-  }
+  virtual llvm::Error truncate(int64_t length) = 0;
+  /// Appends the tokens. Of what may follow the last one, lastBest() then has the `best` most likely tokens, or, with
+  /// `rows` or if `best` is 0 or lastBest() is null, lastLogits() all logits. With `rows`, every token's are written to
+  /// it; NaN where the model gives none.
+  virtual llvm::Error feed(llvm::ArrayRef<int32_t> tokens, int64_t best, LogitsFile *rows) = 0;
+  virtual const float *lastLogits() const = 0;
+  virtual const llmc_candidate *lastBest(int64_t *count) const = 0;
 
-  static constexpr int64_t kChunk = 512;    // tokens of one step while reading a prompt
-  static constexpr int64_t kLogitRows = 32; // the same when every token's logits are wanted: bounds their memory
   static constexpr int64_t kDefaultPositions = 4096;
 
-private:
+protected:
   explicit Session(const Model &model) : owner(model) {}
-  llvm::Error step(llvm::ArrayRef<int32_t> tokens, uint8_t wantAll, bool wantLast, int64_t best);
   const Model &owner;
-  llmc_context *context = nullptr;
-  int32_t sequence = 0;
   int64_t limit = 0;
 };
 

@@ -2,6 +2,7 @@
 #include "compiler/Import.h"
 #include "compiler/Jit.h"
 #include "compiler/NativeTarget.h"
+#include "tools/llmc/GraphSession.h"
 #include "tools/llmc/Usage.h"
 #include "llvm/BinaryFormat/ELF.h"
 #include <dlfcn.h>
@@ -130,6 +131,7 @@ llvm::Error Model::start(llvm::function_ref<void *(const char *)> lookup, const 
   llmc_error error;
   if (functions.open(&model, &options, &error)) return apiError(error);
   functions.info(model, &facts);
+  if (llvm::Error graph = readGraph()) return graph;
   if (!weights) {
     auto read = [&](llmc_text_kind kind) {
       size_t size;
@@ -140,6 +142,24 @@ llvm::Error Model::start(llvm::function_ref<void *(const char *)> lookup, const 
               read(LLMC_TEXT_REPORT)};
   }
   return readMetadata();
+}
+
+llvm::Error Model::readGraph() {
+  plain = functions.graphInputs && functions.graphInputs(model) >= 0;
+  if (!plain) return llvm::Error::success();
+  inputs.resize(functions.graphInputs(model)), outputs.resize(functions.graphOutputs(model));
+  llmc_error error;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (functions.graphInput(model, int64_t(i), &inputs[i], &error)) return apiError(error);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (functions.graphOutput(model, int64_t(i), &outputs[i], &error)) return apiError(error);
+  return llvm::Error::success();
+}
+
+int64_t Model::vocab() const {
+  if (!plain) return facts.vocab;
+  const llmc_value_info *logits = findLogits(outputs);
+  return logits ? std::max<int64_t>(logits->dims[logits->rank - 1], 0) : 0;
 }
 
 void Model::stop() {

@@ -28,6 +28,12 @@ public:
   const Api &api() const { return functions; }
   llmc_model *handle() const { return model; }
   const llmc_model_info &info() const { return facts; }
+  /// Whether it runs as a plain graph (llmc.h), and what that takes and gives; empty for a decoder.
+  bool isGraph() const { return plain; }
+  llvm::ArrayRef<llmc_value_info> graphInputs() const { return inputs; }
+  llvm::ArrayRef<llmc_value_info> graphOutputs() const { return outputs; }
+  /// Tokens that logits are for; 0 for a graph that has none of known size.
+  int64_t vocab() const;
   const TextSettings &text() const { return settings; }
   const ArtifactTexts &texts() const { return assets; }
   const std::string &path() const { return file; }
@@ -52,6 +58,9 @@ protected:
 
 private:
   llvm::Error readMetadata();
+  llvm::Error readGraph();
+  bool plain = false;
+  std::vector<llmc_value_info> inputs, outputs;
   TextSettings settings;
   const std::string file;
   const bool jit;

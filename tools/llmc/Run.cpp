@@ -1,6 +1,7 @@
 // llmc run: a prompt, token ids or a conversation through a model, compiled or not.
 #include "tools/llmc/Chat.h"
 #include "tools/llmc/Commands.h"
+#include "tools/llmc/GraphRun.h"
 #include "tools/llmc/Progress.h"
 #include "tools/llmc/Usage.h"
 #include "llvm/ADT/StringExtras.h"
@@ -19,6 +20,7 @@ struct RunCommand {
   int64_t maxNewTokens = 0, threads = 0;
   llmc_sampler_options sampling = {};
   CompileFlags flags;
+  GraphRequest graph; // --input, --output-dir
   CLI::Option *promptOption = nullptr, *tokensOption = nullptr;
 };
 
@@ -61,9 +63,15 @@ bool parseIds(llvm::StringRef text, std::vector<int32_t> &ids) {
 
 /// "" or what is wrong with the command line.
 std::string checkUsage(RunCommand &command) {
+  if (command.graph.given()) {
+    if (command.chat || command.promptOption->count() || command.tokensOption->count() || !command.dump.empty())
+      return "found --input or --output-dir and a text or tokens, expected one of them";
+    return "";
+  }
+  if (command.graph.json) return "--json: expected --input or --output-dir with it";
   int modes = command.chat + (command.promptOption->count() > 0) + (command.tokensOption->count() > 0);
   if (modes != 1)
-    return "found " + std::string(modes ? "several" : "none") + " of -p, --chat and --tokens, expected one";
+    return "found " + std::string(modes ? "several" : "none") + " of -p, --chat, --tokens and --input, expected one";
   if (command.promptOption->count() && command.prompt.empty()) return "--prompt: found no text, expected some";
   if (command.tokensOption->count() && !parseIds(command.tokens, command.ids))
     return "--tokens: found '" + command.tokens + "', expected token ids with commas: 1,2,3";
@@ -78,9 +86,9 @@ llvm::Expected<std::vector<int32_t>> promptIds(const RunCommand &command, const 
     return prompter->chat(nlohmann::json::array({{{"role", "user"}, {"content", command.prompt}}}));
   if (prompter) return prompter->plain(command.prompt);
   for (int32_t id : command.ids)
-    if (id < 0 || id >= model.info().vocab)
+    if (id < 0 || id >= model.vocab())
       return llvm::createStringError("tokens: found " + std::to_string(id) + ", expected ids from 0 to " +
-                                     std::to_string(model.info().vocab - 1));
+                                     std::to_string(model.vocab() - 1));
   return command.ids;
 }
 
@@ -111,7 +119,7 @@ llvm::Error answer(const RunCommand &command, Session &session, Sampler &sampler
   GenerateOptions options = {.maxNewTokens = *room, .ignoreEos = command.ignoreEos};
   std::unique_ptr<LogitsFile> rows;
   if (!command.dump.empty()) {
-    auto file = LogitsFile::create(command.dump, session.model().info().vocab);
+    auto file = LogitsFile::create(command.dump, session.model().vocab());
     if (!file) return file.takeError();
     rows = std::move(*file);
   }
@@ -171,6 +179,14 @@ int run(RunCommand &command) {
   }
   if (std::string given = command.flags.given(); !model->compiledHere() && !given.empty())
     return failUsage(given + ": found the compiled " + command.model + ", expected a model that is not compiled yet");
+  if (command.graph.given()) {
+    llvm::Error error = runGraph(*model, command.graph);
+    return error ? fail(about(command.model, std::move(error))) : 0;
+  }
+  if (model->isGraph() && model->vocab() <= 0)
+    return fail(llvm::createStringError(command.model +
+                                        ": found no logits of known size among the outputs of this plain "
+                                        "graph; give its inputs with --input"));
   if (llvm::Error error = runModel(command, *model, statistics)) return fail(about(command.model, std::move(error)));
   return 0;
 }
@@ -193,7 +209,8 @@ void addSampling(CLI::App &app, RunCommand &command) {
 } // namespace
 
 Command addRun(CLI::App &llmc) {
-  CLI::App *app = llmc.add_subcommand("run", "run a model: answer a prompt, talk, or continue token ids");
+  CLI::App *app = llmc.add_subcommand(
+      "run", "run a model: answer a prompt, talk, continue token ids, or compute a graph's outputs");
   auto command = std::make_shared<RunCommand>();
   app->add_option("MODEL", command->model, "compiled .so, Hugging Face folder, .gguf or .onnx")->required();
   auto number = [&](const char *name, int64_t &value, const char *help, CLI::Validator check) {
@@ -214,6 +231,7 @@ Command addRun(CLI::App &llmc) {
                   "write tensors tokens (I64 [T+G]: prompt, generated) and logits (F32 [T+G-1, vocab]: row i is the "
                   "output after token i)")
       ->type_name("FILE.safetensors");
+  addGraphOptions(*app, command->graph);
   app->add_flag("-v,--verbose", command->verbose,
                 "print statistics, the placement of threads and memory, and kernels on stderr");
   addSampling(*app, *command);
@@ -221,7 +239,8 @@ Command addRun(CLI::App &llmc) {
   addExamples(*app, "  llmc run model.so -p \"What is the capital of France?\"\n"
                     "  llmc run model.so --chat --temperature 0.7 --top-p 0.9 --seed 1\n"
                     "  llmc run base-model.so --raw -p \"Once upon a time\" -n 100\n"
-                    "  llmc run model.gguf --compute=f32 --tokens 1,15043 -n 8 --dump-logits out.safetensors");
+                    "  llmc run model.gguf --compute=f32 --tokens 1,15043 -n 8 --dump-logits out.safetensors\n"
+                    "  llmc run encoder.onnx --input x=x.npy --input mask=mask.npy --output-dir out");
   return {app, [command] { return run(*command); }};
 }
 

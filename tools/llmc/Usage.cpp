@@ -123,6 +123,10 @@ void CompileFlags::add(CLI::App &app, bool jit) {
       "faster and less exact. auto: int8 if the model is wide, else bf16, or f32 on CPUs without",
       oneOf(computeModes()).description("MODE"));
   option("--kv-type", values.kvType, "elements of the KV cache", oneOf({"f16", "f32", "bf16", "int8"}));
+  option("--raise", values.raise,
+         "ONNX: auto: as a decoder with all its kernels if every node is recognised, else as the plain graph it is, "
+         "slowly. require: else an error. off: as the plain graph",
+         oneOf({"auto", "require", "off"}));
   option("--max-context", values.maxContext, "tokens of a sequence; 0: as many as the model is made for",
          atLeast(0, "TOKENS"));
 }

@@ -1,6 +1,7 @@
 // Malformed models are refused by the importer or by the raising passes, with a message that names the place.
 #include "support/Hostile.h"
 #include "frontends/onnx/Import.h"
+#include "fuzz/MutateOnnx.h"
 #include "mlir/IR/Diagnostics.h"
 #include "passes/raise/Raise.h"
 #include "llvm/Support/FileSystem.h"
@@ -56,5 +57,27 @@ TEST(HostileOnnx, SurvivesMutations) {
       std::string bytes = file.bytes().drop_back(file.size() / 2).str() + tail.str();
       LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size());
     });
+  }
+}
+
+/// Changes that keep the wire form reach the operators, functions and subgraphs.
+TEST(HostileOnnx, SurvivesChangedModels) {
+  for (const char *name : {"control-inline.onnx", "control-float.onnx"}) {
+    auto file = llvm::cantFail(InputFile::open(kHostile + "/" + name));
+    std::string bytes = file.bytes().str(), changed = bytes;
+    for (uint64_t seed = 0; seed < 400; ++seed) {
+      changed = test::mutateOnnx(seed % 8 ? changed : bytes, seed); // up to eight rounds of changes on each other
+      LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t *>(changed.data()), changed.size());
+    }
+  }
+}
+
+/// What the fuzzer found once.
+TEST(HostileOnnx, SurvivesWhatWasFound) {
+  std::error_code error;
+  for (llvm::sys::fs::directory_iterator entry(std::string(LLMC_TEST_DATA) + "/fuzz/onnx", error), end;
+       entry != end && !error; entry.increment(error)) {
+    auto file = llvm::cantFail(InputFile::open(entry->path()));
+    LLVMFuzzerTestOneInput(file.bytes().bytes_begin(), file.size());
   }
 }

@@ -1,0 +1,136 @@
+// com.microsoft GroupQueryAttention: a cache of its own, causal, packed or separate operands, rotary inside or not.
+#include "passes/graph/Attend.h"
+#include "passes/graph/Axes.h"
+#include "passes/graph/Building.h"
+#include "passes/graph/Lowerings.h"
+
+using namespace mlir;
+
+namespace llmc::graph {
+namespace {
+
+enum Operand {
+  kQuery,
+  kKey,
+  kValue,
+  kPastKey,
+  kPastValue,
+  kLast,
+  kTotal,
+  kCosines,
+  kSines,
+  kPositions,
+  kBias,
+  kSinks,
+  kKeyScale
+};
+
+llvm::Error refuseForms(NodeLowering &n) {
+  for (StringRef name : {"sliding_window_cache", "kv_cache_bit_width", "qk_output"})
+    if (n.intAttr(name, 0)) return refuse(name + ": found " + Twine(n.intAttr(name, 0)) + ", expected 0");
+  for (StringRef name : {"k_quant_type", "v_quant_type"})
+    if (n.stringAttr(name, "NONE") != "NONE")
+      return refuse(name + ": found " + n.stringAttr(name, "") + ", expected NONE");
+  if (n.has(kKeyScale)) return refuse("the cache is quantised");
+  if (n.rank(kQuery) != 3) return refuse("query of rank " + Twine(n.rank(kQuery)) + ", expected 3");
+  if (n.has(kKey) != n.has(kValue)) return refuse("key without value");
+  if (n.intAttr("num_heads", 0) < 1 || n.intAttr("kv_num_heads", 0) < 1) return refuse("no num_heads or kv_num_heads");
+  return llvm::Error::success();
+}
+
+/// Tokens of a batch entry: `past` in the cache, then the new ones.
+struct Lengths {
+  NodeLowering &n;
+  Scalar queries, total;
+
+  Scalar last(Scalar batch) const {
+    Array lasts = array(n, kLast);
+    return toIndex(lasts.rank() == 1 ? lasts(batch) : lasts({batch, index(n.b, 0)}));
+  }
+  /// A prompt from the start may be padded on the right: its tokens begin at 0 however many there are.
+  Scalar past(Scalar batch) const { return select(equal(total, queries), index(n.b, 0), last(batch) + 1 - queries); }
+};
+
+Value cacheOf(NodeLowering &n, const Lengths &lengths, unsigned past, const HeadElement &fresh, Scalar heads,
+              Scalar width, Type element) {
+  Builder &b = n.b;
+  std::optional<Array> old;
+  if (n.has(past)) old = array(n, past);
+  Scalar room = old ? maximum(old->size(2), lengths.total) : lengths.total, batch = array(n, kQuery).size(0);
+  return tabulate(b, {batch, heads, room, width}, element, [&](ScalarRef i) {
+    Scalar before = lengths.past(i[0]), zero = constant(b, element, 0);
+    auto fromPast = [&] { return old ? old->at(i[2] < old->size(2), i, zero) : zero; };
+    Scalar isNew = (i[2] >= before) & (i[2] < before + lengths.queries);
+    return when(isNew, [&] { return convert(fresh(i[0], i[1], i[2] - before, i[3]), element); }, fromPast);
+  });
+}
+
+llvm::Expected<Values> lowerGroupQuery(NodeLowering &n) {
+  Builder &b = n.b;
+  if (llvm::Error error = refuseForms(n)) return error;
+  Array q = array(n, kQuery);
+  bool isPacked = !n.has(kKey);
+  double heads = n.intAttr("num_heads", 0), kvHeads = n.intAttr("kv_num_heads", 0);
+  Type element = q.element();
+  Attention a;
+  a.type = sumType(element), a.batch = q.size(0), a.queries = q.size(1);
+  a.heads = index(b, heads), a.kvHeads = index(b, kvHeads);
+  a.width = isPacked ? q.size(2) / (heads + 2 * kvHeads) : q.size(2) / heads;
+  a.valueWidth = a.width;
+  Lengths lengths = {n, a.queries, axisOperand(n, kTotal, 0)};
+  Scalar zero = index(b, 0), keyStart = isPacked ? a.heads * a.width : zero;
+  Scalar valueStart = isPacked ? keyStart + a.kvHeads * a.width : zero;
+  HeadElement plainQuery = headsOf(q, a.width, a.type, zero);
+  HeadElement plainKey = headsOf(isPacked ? q : array(n, kKey), a.width, a.type, keyStart);
+  HeadElement newValue = headsOf(isPacked ? q : array(n, kValue), a.width, a.type, valueStart);
+  a.q = plainQuery;
+  HeadElement newKey = plainKey;
+  Rotation rotation;
+  if (n.intAttr("do_rotary", 0)) {
+    if (!n.has(kCosines) || !n.has(kSines)) return refuse("do_rotary without cos_cache and sin_cache");
+    auto tableAt = [&n, &b, &lengths, &a](unsigned table, Scalar batch, Scalar token, Scalar pair) {
+      Array t = array(n, table);
+      Scalar position = n.has(kPositions) ? toIndex(array(n, kPositions)({batch, token})) : lengths.past(batch) + token;
+      Scalar row = {&b, checkedIndex(n, b, position.value, getAsOpFoldResult(t.size(0).value), "position")};
+      return convert(t({row, pair}), a.type);
+    };
+    rotation = {array(n, kCosines).size(1) * 2, n.intAttr("rotary_interleaved", 0) != 0,
+                [&, tableAt](Scalar batch, Scalar token, Scalar pair) { return tableAt(kCosines, batch, token, pair); },
+                [&, tableAt](Scalar batch, Scalar token, Scalar pair) { return tableAt(kSines, batch, token, pair); }};
+    Array turned = array(b, tabulate(b, {a.batch, a.heads, a.queries, a.width}, a.type, [&](ScalarRef i) {
+                           return rotated(rotation, plainQuery, i[0], i[1], i[2], i[3]);
+                         }));
+    a.q = headsOf(turned, a.width, a.type, zero);
+    newKey = [&](Scalar batch, Scalar head, Scalar token, Scalar column) {
+      return rotated(rotation, plainKey, batch, head, token, column);
+    };
+  }
+  Array keys = array(b, cacheOf(n, lengths, kPastKey, newKey, a.kvHeads, a.width, element));
+  Array values = array(b, cacheOf(n, lengths, kPastValue, newValue, a.kvHeads, a.width, element));
+  a.keys = lengths.total, a.k = headsOf(keys, a.width, a.type, zero), a.v = headsOf(values, a.width, a.type, zero);
+  double scale = n.floatAttr("scale", 0);
+  a.scale = scale != 0 ? constant(b, a.type, scale) : constant(b, a.type, 1) / sqrt(convert(a.width, a.type));
+  a.softcap = n.floatAttr("softcap", 0);
+  int64_t window = n.intAttr("local_window_size", -1);
+  a.bias = [&](Scalar batch, Scalar head, Scalar query, Scalar key) {
+    Scalar position = lengths.past(batch) + query, seen = key <= position;
+    if (window > 0) seen = seen & (key > position - double(window));
+    Scalar blocked = lowest(b, a.type, false), none = constant(b, a.type, 0);
+    if (!n.has(kBias)) return select(seen, none, blocked);
+    Array bias = array(n, kBias);
+    return select(seen, convert(bias(broadcastIndices(bias.sizes(), {batch, head, query, key})), a.type), blocked);
+  };
+  if (n.has(kSinks))
+    a.sink = [&](Scalar head) { return convert(array(n, kSinks)(head), a.type); };
+  else if (n.intAttr("smooth_softmax", 0) == 1)
+    a.sink = [&](Scalar) { return constant(b, a.type, 0); };
+  Scores scores = attentionScores(b, a);
+  return Values{attendedTokens(b, a, scores.probabilities, element), keys.tensor, values.tensor};
+}
+
+constexpr Lowering kRows[] = {{"com.microsoft", "GroupQueryAttention", lowerGroupQuery}};
+} // namespace
+
+llvm::ArrayRef<Lowering> groupQueryLowerings() { return kRows; }
+
+} // namespace llmc::graph
