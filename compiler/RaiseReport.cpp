@@ -79,7 +79,8 @@ std::string RaiseReport::toJson() const {
 std::string RaiseReport::toText(const std::string &model) const {
   constexpr size_t kMostNames = 4;
   std::string text = model + ": " + std::to_string(nodes) + " nodes, ";
-  text += isStep() ? "all raised\n" : left.empty() ? error + "\n" : std::to_string(left.size()) + " not raised\n";
+  text += isStep() ? "all raised\n" : std::to_string(left.size()) + " not raised\n";
+  if (!error.empty()) text += error + "\n";
   text += "\nraised\n";
   for (const Raised &kind : raised) {
     text += "  " + kind.op + ", " + std::to_string(kind.nodes.size()) + ": ";
