@@ -162,22 +162,11 @@ bool repeatsTokens(Value a, Value b) {
   return isOne(a) != isOne(b);
 }
 
-/// Whether a Tanh reads a value, times numbers or not: a sum within a GELU, which is raised as a whole.
-bool feedsTanh(Value value, unsigned steps = 3) {
-  return steps && llvm::any_of(value.getUsers(), [&](Operation *user) {
-           auto node = dyn_cast<llm::OnnxNodeOp>(user);
-           if (isNode(node, "Tanh")) return true;
-           return (isNode(node, "Mul") || isNode(node, "Div") || isNode(node, "Cast")) &&
-                  feedsTanh(node.getResult(0), steps - 1);
-         });
-}
-
 /// Add of two activations: the residual stream.
 struct RaiseAdd : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
     if (!isNode(node, "Add") || !isRows(node.getInputs()[0]) || !isRows(node.getInputs()[1])) return failure();
-    if (feedsTanh(node.getResult(0))) return failure();
     Value a = node.getInputs()[0], b = node.getInputs()[1];
     if (lastSize(a) != lastSize(b) || repeatsTokens(a, b))
       return rewriter.notifyMatchFailure(node, "an Add that broadcasts");
