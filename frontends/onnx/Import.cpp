@@ -27,12 +27,12 @@ llvm::Expected<std::map<std::string, int64_t>> readOpsets(const ::onnx::ModelPro
     int64_t version = entry.version();
     if (auto [at, added] = opsets.try_emplace(domain, version); !added && at->second != version)
       return inputError(path, "opset_import", "domain '" + printable(domain) + "' twice", "once");
-    bool standard = domain.empty(); // each operator has the oldest version of its own
-    if ((standard && (version < 1 || version > kNewestOpset)) ||
+    bool standard = domain.empty();
+    if ((standard && (version < kOldestOpset || version > kNewestOpset)) ||
         (domain == "com.microsoft" && version != kMicrosoftOpset))
       return inputError(path, "opset_import",
                         "version " + Twine(version) + " of domain '" + (standard ? "ai.onnx" : domain) + "'",
-                        standard ? "1 to " + Twine(kNewestOpset) : Twine(kMicrosoftOpset),
+                        standard ? Twine(kOldestOpset) + " to " + Twine(kNewestOpset) : Twine(kMicrosoftOpset),
                         "onnx.version_converter changes the version of a model");
   }
   if (opsets.empty()) return inputError(path, "opset_import", "no version of any domain", "that of domain 'ai.onnx'");

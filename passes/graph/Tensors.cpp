@@ -396,8 +396,9 @@ Value slice(Builder &b, Value x, ArrayRef<Size> offsets, ArrayRef<Size> sizes, A
     return empty(b, sizes, cast<RankedTensorType>(x.getType()).getElementType());
   Sizes steps = attributesWhereKnown(b, strides);
   if (strides.empty()) steps.assign(offsets.size(), size(b, 1));
-  // Nothing, at the end of an axis: an offset that extract_slice does not allow.
-  if (llvm::any_of(sizes, [](Size own) { return known(own) == 0; }))
+  // Nothing, of nothing or at the end of an axis: an offset that extract_slice does not allow.
+  if (llvm::any_of(sizes, [](Size own) { return known(own) == 0; }) ||
+      llvm::is_contained(cast<RankedTensorType>(x.getType()).getShape(), 0))
     return empty(b, sizes, cast<RankedTensorType>(x.getType()).getElementType());
   return tensor::ExtractSliceOp::create(b, x, attributesWhereKnown(b, offsets), attributesWhereKnown(b, sizes), steps);
 }

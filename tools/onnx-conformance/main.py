@@ -92,12 +92,12 @@ def share(names, verdicts):
 def print_summary(cases, verdicts):
     """`own`: the cases of microsoft.py, which are no part of the suite's shares."""
     from operators import DECODER, EXPANDED
-    own = {n: v for n, v in verdicts.items() if cases[n].operator.startswith("com.microsoft:")}
+    own = {n: v for n, v in verdicts.items() if cases[n].own}
     verdicts = {n: v for n, v in verdicts.items() if n not in own}
     ran = [cases[n] for n in verdicts]
     kinds = [v.partition(":")[0] for v in verdicts.values()]
     counts = ", ".join(f"{kinds.count(k)} {k}" for k in ("refused", "wrong", "crash", "timeout"))
-    print(f"models of com.microsoft's operators: {share(list(own), own)}")
+    print(f"own models: {share(list(own), own)}")
     print(f"all node cases: {share(list(verdicts), verdicts)}, {counts}")
     plain = [c.name for c in ran if not c.expanded and c.operator in DECODER]
     numeric = [n for n in plain if cases[n].numeric]

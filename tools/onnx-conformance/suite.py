@@ -44,6 +44,7 @@ class Case:
     numeric: bool  # all inputs and outputs are tensors of numbers
     inputs: list  # names of the graph
     outputs: list
+    own = False
 
     def write_model(self, folder):
         return DATA / f"test_{self.name}" / "model.onnx"
@@ -58,7 +59,7 @@ class Case:
 class OwnCase:
     """A model of microsoft.py, in the place of a Case."""
     source: object
-    expanded, numeric = False, True
+    expanded, numeric, own = False, True, True
 
     @property
     def name(self):
@@ -66,7 +67,7 @@ class OwnCase:
 
     @property
     def operator(self):
-        return f"com.microsoft:{self.name.partition('/')[0]}"
+        return operator_of(self.source.proto.graph)
 
     def write_model(self, folder):
         onnx.save(self.source.proto, folder / "model.onnx")
