@@ -51,9 +51,10 @@ private:
     for (const HeadRows *rows : {&sdpa.q, &sdpa.k})
       if (rows->table) boundContext(cast<RankedTensorType>(rows->table.getType()).getDimSize(0));
     rewriter.setInsertionPoint(at);
-    Value y = llm::AttentionOp::create(rewriter, node.getLoc(), q.getType(), q, k, v, positions, Value(), i64(layer++),
-                                       i64(sdpa.q.heads), i64(sdpa.k.heads), i64(sdpa.q.size), f32(sdpa.scale),
-                                       i64(sdpa.window), UnitAttr(), f32(sdpa.softcap));
+    Value y =
+        llm::AttentionOp::create(rewriter, node.getLoc(), q.getType(), q, k, v, positions, Value(), i64(layer++),
+                                 i64(sdpa.q.heads), i64(sdpa.k.heads), i64(sdpa.q.size), f32(sdpa.scale),
+                                 i64(sdpa.window), sdpa.alibi ? rewriter.getUnitAttr() : UnitAttr(), f32(sdpa.softcap));
     replaceByRows(rewriter, sdpa.y, y);
     // The cache is not a value any more: the outputs that it was become the inputs that it was.
     auto terminator = cast<func::ReturnOp>(step.getBody().front().getTerminator());
