@@ -4,6 +4,7 @@
 #include "dialects/kernel/Kernel.h"
 #include "dialects/llm/Llm.h"
 #include "mlir/IR/Remarks.h"
+#include "passes/graph/Graph.h"
 #include "passes/select/Descriptors.h"
 #include "passes/support/Schemes.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -148,6 +149,23 @@ Json weightsOf(ModuleOp module) {
   return weights;
 }
 
+/// Inputs or outputs of a plain graph.
+Json graphValues(ModuleOp module, StringRef attribute) {
+  Json values = Json::array();
+  for (auto value : module->getAttrOfType<ArrayAttr>(attribute).getAsRange<DictionaryAttr>()) {
+    Json dims = Json::array();
+    auto symbols = value.getAs<ArrayAttr>("symbols");
+    for (auto [i, dim] : llvm::enumerate(value.getAs<DenseI64ArrayAttr>("dims").asArrayRef())) {
+      std::string symbol = i < symbols.size() ? cast<StringAttr>(symbols[i]).str() : "";
+      dims.push_back(dim >= 0 ? Json(dim) : Json(symbol.empty() ? "?" : symbol));
+    }
+    values.push_back({{"name", value.getAs<StringAttr>("name").str()},
+                      {"type", print(value.getAs<TypeAttr>("type").getValue())},
+                      {"dims", dims}});
+  }
+  return values;
+}
+
 } // namespace
 
 RefusalLog::RefusalLog(MLIRContext &context) : context(context), log(std::make_shared<Counts>()) {
@@ -181,6 +199,10 @@ std::string metadataJson(const Compilation &c) {
             {"bos_id", text.bosId},
             {"add_bos", text.addBos},
             {"eos_ids", text.eosIds}};
+  if (isGraph(module)) {
+    j["inputs"] = graphValues(module, kGraphInputs);
+    j["outputs"] = graphValues(module, kGraphOutputs);
+  }
   return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -94,11 +94,24 @@ llvm::Error GraphImporter::define(StringRef name, Value value, Scope &scope) {
   return fail(name, "a second value of this name", "one");
 }
 
+/// The names of the dims, "" for one without; null if none has one that can be printed.
+ArrayAttr GraphImporter::symbolsOf(const ::onnx::TypeProto &type) {
+  SmallVector<Attribute> symbols;
+  bool any = false;
+  for (const auto &dim : type.tensor_type().shape().dim()) {
+    bool named = dim.has_dim_param() && dim.dim_param().size() <= kMostText && llvm::json::isUTF8(dim.dim_param());
+    any |= named && !dim.dim_param().empty();
+    symbols.push_back(builder.getStringAttr(named ? StringRef(dim.dim_param()) : ""));
+  }
+  return any ? builder.getArrayAttr(symbols) : ArrayAttr();
+}
+
 llvm::Error GraphImporter::makeFunction(Scope &scope) {
   llvm::StringSet<> initializers, seen;
   for (const auto &tensor : model.graph().initializer()) initializers.insert(tensor.name());
   SmallVector<Type> types;
   SmallVector<StringRef> names;
+  SmallVector<ArrayAttr> symbols;
   for (const auto &input : model.graph().input()) {
     if (auto error = checkName("graph input", input.name())) return error;
     if (input.name().empty()) return fail("graph", "an input without a name", "a name");
@@ -109,11 +122,13 @@ llvm::Error GraphImporter::makeFunction(Scope &scope) {
     if (initializers.contains(input.name())) continue; // a default value: the initializer is used
     types.push_back(*type);
     names.push_back(input.name());
+    symbols.push_back(symbolsOf(input.type()));
   }
   function = func::FuncOp::create(builder, builder.getUnknownLoc(), llm::kStep, builder.getFunctionType(types, {}));
   Block *body = function.addEntryBlock();
   for (auto [i, name] : llvm::enumerate(names)) {
     function.setArgAttr(i, kNameAttr, builder.getStringAttr(name));
+    if (symbols[i]) function.setArgAttr(i, kDimsAttr, symbols[i]);
     if (auto error = define(name, body->getArgument(i), scope)) return error;
   }
   builder.setInsertionPointToEnd(body);

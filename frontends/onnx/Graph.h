@@ -10,6 +10,8 @@ namespace llmc::onnx {
 
 /// Argument and result attribute of @step: the name in the graph.
 inline constexpr llvm::StringLiteral kNameAttr = "llm.name";
+/// Argument attribute of @step: the names of its dims, "" for one without.
+inline constexpr llvm::StringLiteral kDimsAttr = "llm.dims";
 
 /// Versions of ai.onnx that are read. Of those before 7, the operators that have not changed since.
 inline constexpr int64_t kOldestOpset = 1, kNewestOpset = 28;

@@ -69,6 +69,7 @@ private:
   llvm::Expected<mlir::Type> withDeclared(llvm::StringRef name, mlir::Type type, const Scope &scope);
   llvm::Error define(llvm::StringRef name, mlir::Value value, Scope &scope);
   llvm::Error makeFunction(Scope &scope);
+  mlir::ArrayAttr symbolsOf(const ::onnx::TypeProto &type);
   llvm::Error addReturn(Scope &scope);
   /// Initializers and nodes of a graph whose inputs are defined in `scope`.
   llvm::Error addGraph(const ::onnx::GraphProto &graph, Place place);

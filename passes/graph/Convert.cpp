@@ -48,7 +48,7 @@ Value encodeSmall(Builder &b, Value x, Type type, bool saturate) {
   int64_t most = patternOf(APFloat::getLargest(semantics));
   bool hasNan = !isa<Float4E2M1FNType>(type), hasInf = isa<Float8E5M2Type>(type);
   bool oneZero = isa<Float8E4M3FNUZType, Float8E5M2FNUZType>(type);
-  int64_t nan = hasNan ? patternOf(APFloat::getNaN(semantics)) & ((1 << bits) - 1) : most;
+  int64_t nan = hasNan ? patternOf(APFloat::getNaN(semantics)) & ((1 << bits) - 1) : 0;
   int64_t beyond = saturate || !hasNan ? most : hasInf ? patternOf(APFloat::getInf(semantics)) : nan;
 
   auto constant = [&](int64_t v) { return integer(b, i32, v); };

@@ -36,5 +36,4 @@ llvm::ArrayRef<Lowering> sampleLowerings();
 llvm::ArrayRef<Lowering> scanLowerings();
 llvm::ArrayRef<Lowering> signalLowerings();
 llvm::ArrayRef<Lowering> softmaxLowerings();
-llvm::ArrayRef<Lowering> trainLowerings();
 } // namespace llmc::graph

@@ -32,7 +32,10 @@ public:
     llvm::Expected<Values> results = lowerBlock(step.getBody().front());
     if (!results) return results.takeError();
     SmallVector<Type> types;
-    for (Value result : *results) types.push_back(result.getType());
+    for (Value &result : *results) {
+      if (isPartOfAnother(result)) result = copied(result);
+      types.push_back(result.getType());
+    }
     function.setFunctionType(b.getFunctionType(function.getArgumentTypes(), types));
     func::ReturnOp::create(b, *results);
     describe(types);
@@ -53,6 +56,19 @@ private:
         }
         for (Region &inner : op.getRegions()) removeUnused(inner);
       }
+  }
+
+  /// A slice is a view with strides of its own. Bufferization returns it as if it had none when its dims are dynamic: a
+  /// cast of its layout to the identity counts as one that cannot fail.
+  static bool isPartOfAnother(Value value) {
+    Operation *op = value.getDefiningOp();
+    while (isa_and_nonnull<tensor::CastOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
+      op = op->getOperand(0).getDefiningOp();
+    return isa_and_nonnull<tensor::ExtractSliceOp>(op);
+  }
+  Value copied(Value x) {
+    Type element = cast<RankedTensorType>(x.getType()).getElementType();
+    return generate(b, dimsOf(b, x), element, [&](Builder &inner, ValueRange at) { return graph::at(inner, x, at); });
   }
 
   StringAttr nameOf(unsigned argument) {

@@ -40,7 +40,6 @@ constexpr Rows kFiles[] = {
     scanLowerings,
     signalLowerings,
     softmaxLowerings,
-    trainLowerings,
 };
 
 std::string keyOf(llvm::StringRef domain, llvm::StringRef name) { return (domain + ":" + name).str(); }

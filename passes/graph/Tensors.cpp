@@ -391,8 +391,15 @@ Value transpose(Builder &b, Value x, ArrayRef<int64_t> perm) {
 }
 
 Value slice(Builder &b, Value x, ArrayRef<Size> offsets, ArrayRef<Size> sizes, ArrayRef<Size> strides) {
+  // MLIR refuses an offset at the end of a dim, even if nothing is taken.
+  if (llvm::any_of(sizes, [](Size size) { return known(size) == 0; }))
+    return empty(b, sizes, cast<RankedTensorType>(x.getType()).getElementType());
   Sizes steps = attributesWhereKnown(b, strides);
   if (strides.empty()) steps.assign(offsets.size(), size(b, 1));
+  // Nothing, of nothing or at the end of an axis: an offset that extract_slice does not allow.
+  if (llvm::any_of(sizes, [](Size own) { return known(own) == 0; }) ||
+      llvm::is_contained(cast<RankedTensorType>(x.getType()).getShape(), 0))
+    return empty(b, sizes, cast<RankedTensorType>(x.getType()).getElementType());
   return tensor::ExtractSliceOp::create(b, x, attributesWhereKnown(b, offsets), attributesWhereKnown(b, sizes), steps);
 }
 

@@ -31,7 +31,7 @@ struct Api {
   decltype(&::llmc_sample) sample;
   decltype(&::llmc_sampler_best) samplerBest;
   decltype(&::llmc_sample_best) sampleBest;
-  // Plain graphs; null in artifacts that are older.
+  // Plain graphs.
   decltype(&::llmc_graph_inputs) graphInputs;
   decltype(&::llmc_graph_outputs) graphOutputs;
   decltype(&::llmc_graph_input) graphInput;

@@ -115,6 +115,9 @@ llvm::Error writePlot(const ExplainCommand &command, const Explanation &e) {
 llvm::Error explain(const ExplainCommand &command) {
   Source source;
   if (llvm::Error error = load(command, source)) return error;
+  if (Json::parse(source.texts.metadata, nullptr, /*allow_exceptions=*/false).value("kind", "") == "graph")
+    return llvm::createStringError("found a plain graph, expected a decoder: it runs as loops, not as kernels; llmc "
+                                   "explain --onnx lists the nodes that were not raised");
   llvm::Expected<ModelCosts> costs = ModelCosts::parse(source.texts.report, source.target);
   if (!costs) return costs.takeError();
   Json metadata = Json::parse(source.texts.metadata, nullptr, /*allow_exceptions=*/false);

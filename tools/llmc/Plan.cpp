@@ -58,6 +58,8 @@ int64_t residentNow() {
 llvm::Expected<PlanResult> planMemory(const std::string &text, const PlanRequest &request) {
   Json metadata = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!metadata.is_object()) return llvm::createStringError("metadata: found no JSON object; compile the model again");
+  if (metadata.value("kind", "") == "graph")
+    return llvm::createStringError("found a plain graph, expected a decoder: what it takes depends on its inputs");
   PlanResult result;
   result.target = request.target;
   llvm::Expected<const Json *> variantJson = variantOf(metadata, result.target);

@@ -57,17 +57,17 @@ def run_llmc(model, inputs, folder):
     return "crash", f"{name}: {done.stderr.strip()[-300:]}"
 
 
-def check_outputs(outputs, listed):
+def check_outputs(case, outputs, listed):
     """None, or what is wrong with the outputs that llmc lists."""
     import numpy as np
-    from suite import compare
+    from suite import ABSOLUTE, NOISE, compare
     files = {entry["name"]: entry["file"] for entry in json.loads(listed)["outputs"]}
     for name, expected in outputs.items():
         if expected is None:
             return f"{name}: the expected output is no tensor, but llmc took the model"
         if name not in files:
             return f"{name}: no such output"
-        if difference := compare(np.load(files[name]), expected):
+        if difference := compare(np.load(files[name]), expected, NOISE.get(case.name, ABSOLUTE)):
             return f"{name}: {difference}"
     return None
 
@@ -79,7 +79,7 @@ def verdict_of(case):
             kind, text = run_llmc(case.write_model(folder), run.inputs, folder)
             if kind != "done":
                 return f"{kind}: {text}"
-            if problem := check_outputs(run.outputs, text):
+            if problem := check_outputs(case, run.outputs, text):
                 return f"wrong: {problem}"
     return "pass"
 
@@ -92,15 +92,17 @@ def share(names, verdicts):
 def print_summary(cases, verdicts):
     """`own`: the cases of microsoft.py, which are no part of the suite's shares."""
     from operators import DECODER, EXPANDED
-    own = {n: v for n, v in verdicts.items() if cases[n].operator.startswith("com.microsoft:")}
+    own = {n: v for n, v in verdicts.items() if cases[n].own}
     verdicts = {n: v for n, v in verdicts.items() if n not in own}
     ran = [cases[n] for n in verdicts]
     kinds = [v.partition(":")[0] for v in verdicts.values()]
     counts = ", ".join(f"{kinds.count(k)} {k}" for k in ("refused", "wrong", "crash", "timeout"))
-    print(f"models of com.microsoft's operators: {share(list(own), own)}")
+    print(f"own models: {share(list(own), own)}")
     print(f"all node cases: {share(list(verdicts), verdicts)}, {counts}")
     plain = [c.name for c in ran if not c.expanded and c.operator in DECODER]
-    print(f"plain cases of {len(DECODER)} operators of decoder graphs: {share(plain, verdicts)}")
+    numeric = [n for n in plain if cases[n].numeric]
+    print(f"plain cases of {len(DECODER)} operators of decoder graphs: {share(plain, verdicts)}; "
+          f"with tensors of numbers alone: {share(numeric, verdicts)}")
     forms = [c.name for c in ran if c.expanded and c.operator in EXPANDED]
     print(f"expanded forms of {', '.join(EXPANDED)}: {share(forms, verdicts)}", flush=True)
 

@@ -1,5 +1,5 @@
-"""Small models of com.microsoft's operators (and SimplifiedLayerNormalization), which the ONNX project has no tests for:
-expected values are numpy's, from the formulas of onnxruntime's operator documentation."""
+"""Small models of what the ONNX project has no tests for, com.microsoft's operators and two others: expected values are
+numpy's, from the formulas of onnxruntime's and ONNX's operator documentation."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +97,7 @@ def activations():
         yield model(name, "FastGelu", [("x", x), ("b", bias_)], [("y", y.astype(np.float32))])
     yield model("alpha", "QuickGelu", [("x", x)], [("y", (x / (1 + np.exp(-1.5 * x))).astype(np.float32))], alpha=1.5)
     yield model("erf", "Gelu", [("x", x)], [("y", 0.5 * x * (1 + erf(x / np.sqrt(2).astype(np.float32))))])
+    yield model("cubes", "GlobalLpPool", [("x", x)], [("y", np.cbrt((np.abs(x)**3).sum(-1, keepdims=True)))], domain="", p=3)
     a, b = normal(5, 2, 4, 3), normal(6, 2, 5, 4)
     y = 0.5 * np.transpose(a, (0, 2, 1)) @ np.transpose(b, (0, 2, 1))
     yield model("transposed", "FusedMatMul", [("a", a), ("b", b)], [("y", y.astype(np.float32))], alpha=0.5, transA=1, transB=1)
@@ -174,7 +175,7 @@ def rotate(x, cosine, sine, interleaved=False):
 
 
 def group_query(name, past=0, queries=3, packed=False, rotary=0, interleaved=0, window=0, softcap=0.0, sinks=False,
-                smooth=False, bias=False, scale=0.0, h=4, g=2, d=8, batch=2):
+                smooth=False, bias=False, scale=0.0, capacity=0, h=4, g=2, d=8, batch=2):
     total = past + queries
     q, k, v = normal(20, batch, queries, h * d), normal(21, batch, queries, g * d), normal(22, batch, queries, g * d)
     old_k, old_v = normal(23, batch, g, past, d), normal(24, batch, g, past, d)
@@ -190,6 +191,11 @@ def group_query(name, past=0, queries=3, packed=False, rotary=0, interleaved=0, 
     attributes = {"num_heads": h, "kv_num_heads": g, "do_rotary": int(bool(rotary)), "rotary_interleaved": interleaved,
                   "softcap": softcap, "smooth_softmax": int(smooth)}
     attributes |= {"local_window_size": window} if window else {}
+    present_k, present_v = keys, values
+    if capacity:  # the last tokens, from row 0 on
+        attributes["sliding_window_cache"] = 1
+        present_k, present_v = (t[:, :, -capacity:] for t in (keys, values))
+        old_k, old_v = (t[:, :, -capacity:] for t in (old_k, old_v))
     attributes |= {"scale": scale} if scale else {}
     operands = [("q", np.concatenate((q, k, v), -1)), ("k", None), ("v", None)] if packed else [("q", q), ("k", k), ("v", v)]
     operands += [("past_k", old_k), ("past_v", old_v), ("last", np.full(batch, total - 1, np.int32)),
@@ -197,7 +203,7 @@ def group_query(name, past=0, queries=3, packed=False, rotary=0, interleaved=0, 
     if bias or sinks:
         operands += [("positions", None), ("bias", more), ("sinks", sink if sinks else None)]
     return model(name, "GroupQueryAttention", operands,
-                 [("y", tokens(y).astype(np.float32)), ("present_k", keys), ("present_v", values)], **attributes)
+                 [("y", tokens(y).astype(np.float32)), ("present_k", present_k), ("present_v", present_v)], **attributes)
 
 
 def multi_head(name, past=0, queries=3, projection_bias=False, padding=False, bias=False, unidirectional=0, h=2, d=4, batch=2):
@@ -269,6 +275,8 @@ def models():
     yield group_query("packed-rotary", past=4, packed=True, rotary=8)
     yield group_query("rotary-interleaved-partial", past=4, rotary=4, interleaved=1)
     yield group_query("window-softcap-scale", past=6, window=3, softcap=2.0, scale=0.7)
+    yield group_query("sliding", past=6, window=3, capacity=4)
+    yield group_query("sliding-long", past=5, queries=6, window=3, capacity=4, rotary=8)
     yield group_query("sinks-bias", past=2, sinks=True, bias=True)
     yield group_query("smooth", smooth=True)
     yield multi_head("plain")

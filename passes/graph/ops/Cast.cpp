@@ -33,13 +33,17 @@ llvm::Expected<Values> lowerDropout(NodeLowering &n) {
   return results;
 }
 
-/// The same bits as elements of another type of the same size.
+/// The same bits as elements of another type of the same size. A bool is a byte, 0 or 1.
 llvm::Expected<Values> lowerBitCast(NodeLowering &n) {
   Type from = n.type(0).getElementType(), to = n.element();
   if (from == to) return Values{n.in(0)};
-  if (from.getIntOrFloatBitWidth() != to.getIntOrFloatBitWidth()) return refuse("elements of another size");
-  return Values{generate(n.b, dimsOf(n.b, n.in(0)), to, [&](Builder &inner, ValueRange i) {
-    return arith::BitcastOp::create(inner, to, at(inner, n.in(0), i)).getResult();
+  auto bytes = [](Type type) { return type.isInteger(1) ? 8 : type.getIntOrFloatBitWidth(); };
+  if (bytes(from) != bytes(to)) return refuse("elements of another size");
+  return Values{generate(n.b, dimsOf(n.b, n.in(0)), to, [&](Builder &inner, ValueRange i) -> Value {
+    Value element = at(inner, n.in(0), i);
+    if (from.isInteger(1)) return arith::ExtUIOp::create(inner, to, element);
+    if (to.isInteger(1)) return arith::TruncIOp::create(inner, to, element);
+    return arith::BitcastOp::create(inner, to, element);
   })};
 }
 

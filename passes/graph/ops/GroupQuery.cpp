@@ -26,7 +26,7 @@ enum Operand {
 };
 
 llvm::Error refuseForms(NodeLowering &n) {
-  for (StringRef name : {"sliding_window_cache", "kv_cache_bit_width", "qk_output"})
+  for (StringRef name : {"kv_cache_bit_width", "qk_output"})
     if (n.intAttr(name, 0)) return refuse(name + ": found " + Twine(n.intAttr(name, 0)) + ", expected 0");
   for (StringRef name : {"k_quant_type", "v_quant_type"})
     if (n.stringAttr(name, "NONE") != "NONE")
@@ -34,6 +34,8 @@ llvm::Error refuseForms(NodeLowering &n) {
   if (n.has(kKeyScale)) return refuse("the cache is quantised");
   if (n.rank(kQuery) != 3) return refuse("query of rank " + Twine(n.rank(kQuery)) + ", expected 3");
   if (n.has(kKey) != n.has(kValue)) return refuse("key without value");
+  if (n.intAttr("sliding_window_cache", 0) && (!n.has(kPastKey) || n.intAttr("local_window_size", -1) < 1))
+    return refuse("sliding_window_cache without a past or a window");
   if (n.intAttr("num_heads", 0) < 1 || n.intAttr("kv_num_heads", 0) < 1) return refuse("no num_heads or kv_num_heads");
   return llvm::Error::success();
 }
@@ -49,20 +51,42 @@ struct Lengths {
   }
   /// A prompt from the start may be padded on the right: its tokens begin at 0 however many there are.
   Scalar past(Scalar batch) const { return select(equal(total, queries), index(n.b, 0), last(batch) + 1 - queries); }
+  /// A sliding cache has room for `capacity` tokens, and the last of the past ones in its first rows.
+  bool sliding() const { return n.intAttr("sliding_window_cache", 0); }
+  Scalar capacity() const { return array(n, kPastKey).size(2); }
+  Scalar kept(Scalar batch) const { return sliding() ? minimum(past(batch), capacity()) : past(batch); }
+  /// The position of a row of what is attended to.
+  Scalar position(Scalar batch, Scalar row) const { return sliding() ? past(batch) - kept(batch) + row : row; }
 };
 
-Value cacheOf(NodeLowering &n, const Lengths &lengths, unsigned past, const HeadElement &fresh, Scalar heads,
+/// What is attended to, and what stays for the next step; both [batch, heads, rows, width].
+struct Cache {
+  Value all, present;
+};
+
+Cache cacheOf(NodeLowering &n, const Lengths &lengths, unsigned past, const HeadElement &fresh, Scalar heads,
               Scalar width, Type element) {
   Builder &b = n.b;
   std::optional<Array> old;
   if (n.has(past)) old = array(n, past);
-  Scalar room = old ? maximum(old->size(2), lengths.total) : lengths.total, batch = array(n, kQuery).size(0);
-  return tabulate(b, {batch, heads, room, width}, element, [&](ScalarRef i) {
-    Scalar before = lengths.past(i[0]), zero = constant(b, element, 0);
-    auto fromPast = [&] { return old ? old->at(i[2] < old->size(2), i, zero) : zero; };
+  Scalar batch = array(n, kQuery).size(0), none = constant(b, element, 0);
+  Scalar rows = lengths.sliding() ? lengths.capacity() + lengths.queries
+                : old             ? maximum(old->size(2), lengths.total)
+                                  : lengths.total;
+  Value all = tabulate(b, {batch, heads, rows, width}, element, [&](ScalarRef i) {
+    Scalar before = lengths.kept(i[0]);
+    auto fromPast = [&] { return old ? old->at(i[2] < old->size(2), i, none) : none; };
     Scalar isNew = (i[2] >= before) & (i[2] < before + lengths.queries);
     return when(isNew, [&] { return convert(fresh(i[0], i[1], i[2] - before, i[3]), element); }, fromPast);
   });
+  if (!lengths.sliding()) return {all, all};
+  // The most recent rows, from row 0 on.
+  Array from = array(b, all);
+  Value present = tabulate(b, {batch, heads, lengths.capacity(), width}, element, [&](ScalarRef i) {
+    Scalar beyond = maximum(lengths.kept(i[0]) + lengths.queries - lengths.capacity(), index(b, 0));
+    return from({i[0], i[1], i[2] + beyond, i[3]});
+  });
+  return {all, present};
 }
 
 llvm::Expected<Values> lowerGroupQuery(NodeLowering &n) {
@@ -105,27 +129,29 @@ llvm::Expected<Values> lowerGroupQuery(NodeLowering &n) {
       return rotated(rotation, plainKey, batch, head, token, column);
     };
   }
-  Array keys = array(b, cacheOf(n, lengths, kPastKey, newKey, a.kvHeads, a.width, element));
-  Array values = array(b, cacheOf(n, lengths, kPastValue, newValue, a.kvHeads, a.width, element));
-  a.keys = lengths.total, a.k = headsOf(keys, a.width, a.type, zero), a.v = headsOf(values, a.width, a.type, zero);
+  Cache keyCache = cacheOf(n, lengths, kPastKey, newKey, a.kvHeads, a.width, element);
+  Cache valueCache = cacheOf(n, lengths, kPastValue, newValue, a.kvHeads, a.width, element);
+  Array keys = array(b, keyCache.all), values = array(b, valueCache.all);
+  a.keys = lengths.sliding() ? keys.size(2) : lengths.total, a.k = headsOf(keys, a.width, a.type, zero),
+  a.v = headsOf(values, a.width, a.type, zero);
   double scale = n.floatAttr("scale", 0);
   a.scale = scale != 0 ? constant(b, a.type, scale) : constant(b, a.type, 1) / sqrt(convert(a.width, a.type));
   a.softcap = n.floatAttr("softcap", 0);
   int64_t window = n.intAttr("local_window_size", -1);
   a.bias = [&](Scalar batch, Scalar head, Scalar query, Scalar key) {
-    Scalar position = lengths.past(batch) + query, seen = key <= position;
-    if (window > 0) seen = seen & (key > position - double(window));
+    Scalar position = lengths.past(batch) + query, at = lengths.position(batch, key), seen = at <= position;
+    if (window > 0) seen = seen & (at > position - double(window));
     Scalar blocked = lowest(b, a.type, false), none = constant(b, a.type, 0);
     if (!n.has(kBias)) return select(seen, none, blocked);
     Array bias = array(n, kBias);
-    return select(seen, convert(bias(broadcastIndices(bias.sizes(), {batch, head, query, key})), a.type), blocked);
+    return select(seen, convert(bias(broadcastIndices(bias.sizes(), {batch, head, query, at})), a.type), blocked);
   };
   if (n.has(kSinks))
     a.sink = [&](Scalar head) { return convert(array(n, kSinks)(head), a.type); };
   else if (n.intAttr("smooth_softmax", 0) == 1)
     a.sink = [&](Scalar) { return constant(b, a.type, 0); };
   Scores scores = attentionScores(b, a);
-  return Values{attendedTokens(b, a, scores.probabilities, element), keys.tensor, values.tensor};
+  return Values{attendedTokens(b, a, scores.probabilities, element), keyCache.present, valueCache.present};
 }
 
 constexpr Lowering kRows[] = {{"com.microsoft", "GroupQueryAttention", lowerGroupQuery}};

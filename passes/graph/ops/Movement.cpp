@@ -54,6 +54,7 @@ llvm::Expected<Values> lowerConcat(NodeLowering &n) {
   for (Value operand : n.operands) {
     Sizes sizes = dims;
     sizes[*axis] = dimOf(b, operand, *axis);
+    if (known(sizes[*axis]) == 0) continue;
     Value part = castTo(b, operand, tensorType(sizes, n.element()));
     result = tensor::InsertSliceOp::create(b, part, result, offsets, sizes, steps);
     offsets[*axis] = add(b, offsets[*axis], sizes[*axis]);
