@@ -61,8 +61,8 @@ private:
     rewriter.setInsertionPoint(at);
     Value y = llm::AttentionOp::create(rewriter, node.getLoc(), q.getType(), q, k, v, positions, Value(), i64(layer++),
                                        i64(sdpa.q.heads), i64(sdpa.k.heads), i64(sdpa.q.size),
-                                       f32(usualScale(sdpa.scale, sdpa.q.size)), i64(sdpa.window), UnitAttr(),
-                                       f32(sdpa.softcap));
+                                       f32(usualScale(sdpa.scale, sdpa.q.size)), i64(sdpa.window),
+                                       sdpa.alibi ? rewriter.getUnitAttr() : UnitAttr(), f32(sdpa.softcap));
     replaceByRows(rewriter, sdpa.y, y);
     // The cache is not a value any more: the outputs that it was become the inputs that it was.
     auto terminator = cast<func::ReturnOp>(step.getBody().front().getTerminator());

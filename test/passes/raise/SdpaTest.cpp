@@ -169,6 +169,17 @@ TEST_F(Sdpa, ScaleIsThatOfTheGraph) {
   ASSERT_EQ(run(), "");
   EXPECT_NEAR(attention().getScale().convertToFloat(), 0.25f, 1e-6); // 16 channels
 }
+/// q and k are each scaled by the root of it: of another factor of q alone comes another scale.
+TEST_F(Sdpa, ScaleOfOneSide) {
+  load(kOptimum);
+  bool changed = false;
+  for (llm::OnnxNodeOp node : nodes("Mul"))
+    if (auto number = scalar(node.getInputs()[1]); number && std::abs(*number - 0.5) < 1e-6 && !changed)
+      setNumber(node, 1, 0.125), changed = true;
+  ASSERT_TRUE(changed);
+  ASSERT_EQ(run(), "");
+  EXPECT_NEAR(attention().getScale().convertToFloat(), 0.0625f, 1e-6);
+}
 /// Heads 0 and 2 with the first key, 1 and 3 with the second.
 TEST_F(Sdpa, HeadsThatTakeTurns) {
   load(kOptimum);
