@@ -13,7 +13,9 @@
 #include "frontends/text/Text.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "passes/graph/Graph.h"
+#include "passes/raise/Match.h"
 #include "passes/support/Schemes.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 #include <fcntl.h>
@@ -110,6 +112,25 @@ bool hasNodes(ModuleOp module) {
   return llvm::any_of(step.front(), isOnnx);
 }
 
+/// A cache that is read and never written again, beside others that are: the graph has lost an output. `name` is that
+/// of an input without its output, or empty.
+std::string lostCache(func::FuncOp step) {
+  llvm::StringSet<> outputs;
+  for (unsigned i = 0; i < step.getNumResults(); ++i)
+    if (auto name = step.getResultAttrOfType<StringAttr>(i, raise::kNameAttr)) outputs.insert(name.getValue());
+  std::string lost;
+  bool anyKept = false;
+  for (unsigned i = 0; i < step.getNumArguments(); ++i) {
+    auto name = step.getArgAttrOfType<StringAttr>(i, raise::kNameAttr);
+    StringRef rest = name ? name.getValue() : "";
+    if (!rest.consume_front("past_key_values.")) continue;
+    bool kept = outputs.contains(("present." + rest).str());
+    anyKept |= kept;
+    if (!kept && lost.empty()) lost = name.str();
+  }
+  return anyKept ? lost : "";
+}
+
 /// What the user asked for that a graph which is not raised cannot have.
 std::string withoutEffect(const Options &options) {
   std::string names;
@@ -143,6 +164,10 @@ llvm::Expected<std::vector<Variant>> runWay(Compilation &c, const std::string &p
   llvm::Expected<std::vector<Variant>> variants = runStages(*c.model.module, options, targets, stages(), collect);
   if (variants || !original || reached != "import") return variants;
   llvm::consumeError(variants.takeError());
+  if (std::string name = lostCache((*original).lookupSymbol<func::FuncOp>(llm::kStep)); !name.empty())
+    return llvm::createStringError(path + ": found input '" + name + "' and no output '" + "present" +
+                                   name.substr(StringRef("past_key_values").size()) +
+                                   "', expected an output for each cache; export the model again");
   StringRef reason = StringRef(diagnostics.text()).split('\n').first;
   progress.warning(path + ": not a decoder that could be raised: " + reason.str() +
                    "; compiled as the plain graph it is, which runs slowly");

@@ -60,7 +60,8 @@ llvm::Expected<RaiseReport> reportRaise(const std::string &path) {
   bool raised = succeeded(passes.run(*model->module));
   collect(step, report);
   // What is said of nodes is in the list; without any, the first error is about the graph.
-  if (!raised && report.left.empty()) report.error = errors.empty() ? "failed without a reason" : errors.front();
+  if (!raised && llvm::all_of(report.left, [](const RaiseReport::Left &node) { return node.reason.empty(); }))
+    report.error = errors.empty() ? "failed without a reason" : errors.front();
   return report;
 }
 
@@ -78,12 +79,15 @@ std::string RaiseReport::toJson() const {
 std::string RaiseReport::toText(const std::string &model) const {
   constexpr size_t kMostNames = 4;
   std::string text = model + ": " + std::to_string(nodes) + " nodes, ";
-  text += isStep() ? "all raised\n" : left.empty() ? error + "\n" : std::to_string(left.size()) + " not raised\n";
+  text += isStep() ? "all raised\n" : std::to_string(left.size()) + " not raised\n";
+  if (!error.empty()) text += error + "\n";
   text += "\nraised\n";
   for (const Raised &kind : raised) {
     text += "  " + kind.op + ", " + std::to_string(kind.nodes.size()) + ": ";
-    for (size_t i = 0; i < std::min(kMostNames, kind.nodes.size()); ++i) text += (i ? ", " : "") + kind.nodes[i];
-    text += kind.nodes.size() > kMostNames ? ", ...\n" : "\n";
+    std::vector<std::string> names = kind.nodes; // a packed node may be several ops
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    for (size_t i = 0; i < std::min(kMostNames, names.size()); ++i) text += (i ? ", " : "") + names[i];
+    text += names.size() > kMostNames ? ", ...\n" : "\n";
   }
   if (left.empty()) return text;
   // Reasons first: what has none usually waits for a node that has one.

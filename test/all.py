@@ -36,9 +36,9 @@ def stream(command, seconds=SUITE_SECONDS):
     return process.wait(), lines
 
 
-def python_suite(script):
+def python_suite(script, seconds=SUITE_SECONDS):
     def suite():
-        status, lines = stream([sys.executable, TEST / script])
+        status, lines = stream([sys.executable, TEST / script], seconds)
         match = COUNTS.match(lines[-1]) if lines else None
         if not match:
             print(f"  FAIL {script}: ended with exit {status} and no counts")
@@ -148,7 +148,7 @@ SUITES = {
     "stories15m": python_suite("e2e/stories15m.py"),
 }
 # Only with --full or by name: they build with other options, and take minutes.
-FULL_SUITES = {"fuzz": python_suite("fuzz/run.py")}
+FULL_SUITES = {"fuzz": python_suite("fuzz/run.py", 3600)}
 
 
 def main():

@@ -239,7 +239,8 @@ const Rows &allRows() {
     for (auto [domain, operators] : {std::pair(StringRef(), mathOperators()),
                                      {"", shapeOperators()},
                                      {"", layerOperators()},
-                                     {"com.microsoft", microsoftOperators()}})
+                                     {"com.microsoft", microsoftOperators()},
+                                     {"ai.onnx.preview.training", trainingOperators()}})
       for (const Operator &op : operators) rows[(domain + "/" + op.name).str()].push_back(&op);
     return rows;
   }();
@@ -254,7 +255,7 @@ llvm::Expected<const Operator *> findOperator(StringRef domain, StringRef name, 
     if (domain.empty())
       for (auto [start, reason] : kOtherKinds)
         if (name.starts_with(start)) return refuse(reason);
-    bool knownDomain = domain.empty() || domain == "com.microsoft";
+    bool knownDomain = domain.empty() || domain == "com.microsoft" || domain == "ai.onnx.preview.training";
     return refuse("found an " + Twine(knownDomain ? "operator that is not known" : "operator of an unknown domain") +
                   " (domain '" + shown + "')");
   }

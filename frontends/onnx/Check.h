@@ -91,6 +91,7 @@ llvm::ArrayRef<Operator> mathOperators();
 llvm::ArrayRef<Operator> shapeOperators();
 llvm::ArrayRef<Operator> layerOperators();
 llvm::ArrayRef<Operator> microsoftOperators();
+llvm::ArrayRef<Operator> trainingOperators(); // of ai.onnx.preview.training
 
 /// An error with a reason, for the functions of rows.
 llvm::Error refuse(const llvm::Twine &reason);
@@ -114,7 +115,7 @@ Types unranked(const Node &n);
 // InferMath.cpp
 InferFunction inferBroadcast, inferCast, inferMatMul, inferQLinearMatMul, inferFusedMatMul, inferGemm, inferAxis,
     inferReduce, inferArg, inferRange, inferEinsum, inferRandom, inferDType, inferWindow, inferLoss, inferDet,
-    inferMultinomial, inferMel;
+    inferMultinomial, inferMel, inferOptimizer;
 // InferShape.cpp: computing with shapes, and moving data
 InferFunction inferShape, inferSize, inferReshape, inferTranspose, inferConcat, inferUnsqueeze, inferSqueeze,
     inferSlice, inferSplit, inferExpand, inferConstantOfShape, inferFlatten;

@@ -38,6 +38,8 @@ llvm::Error GraphImporter::checkName(const Twine &place, StringRef name) {
 llvm::Error GraphImporter::checkSizes() {
   const auto &graph = model.graph();
   if (!graph.output_size()) return fail("graph", "no outputs", "one at least");
+  if (graph.node_size() > kMostNodes)
+    return fail("graph", Twine(graph.node_size()) + " nodes", "at most " + Twine(kMostNodes));
   if (std::max(graph.input_size(), graph.output_size()) > kMostValues)
     return fail("graph", "more than " + Twine(kMostValues) + " inputs or outputs", "those of a decoder");
   return llvm::Error::success();

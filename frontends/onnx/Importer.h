@@ -9,6 +9,9 @@
 
 namespace llmc::onnx {
 
+/// Far above any decoder, also when functions are inlined: MLIR's memory stays below some hundred MB.
+inline constexpr int64_t kMostNodes = 200000;
+
 using Opsets = std::map<std::string, int64_t>; // by domain; "" is ai.onnx
 
 /// The names of a graph or of a function's body, and of the graphs around it. A null value is an absent operand of a

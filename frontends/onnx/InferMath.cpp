@@ -311,4 +311,19 @@ llvm::Expected<Types> inferMultinomial(const Node &n) {
   return Types{RankedTensorType::get({n.dim(0, 0), samples}, *element)};
 }
 
+/// Rate, step, then tensors, their gradients, and one or two states of each: the new tensors and states.
+llvm::Expected<Types> inferOptimizer(const Node &n) {
+  unsigned groups = n.opType == "Adam" ? 4 : 3, rest = n.operands.size() - 2, count = rest / groups;
+  if (rest == 0 || rest % groups || n.results != count * (groups - 1))
+    return refuse("found " + Twine(rest) + " tensors and " + Twine(n.results) + " results, expected " + Twine(groups) +
+                  " and " + Twine(groups - 1) + " for each that is optimised");
+  Types types;
+  for (unsigned i = 0; i < n.results; ++i) {
+    unsigned from = 2 + (i < count ? i : count + i);
+    if (!n.has(from) || !isa<FloatType>(n.element(from))) return refuseOperand(n, from, "is not of a float type");
+    types.push_back(n.operands[from].getType());
+  }
+  return types;
+}
+
 } // namespace llmc::onnx

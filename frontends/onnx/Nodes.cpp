@@ -8,8 +8,7 @@ using namespace mlir;
 
 namespace llmc::onnx {
 
-// Far above any decoder, also when functions are inlined: MLIR's memory stays below some hundred MB.
-constexpr int64_t kMostNodes = 200000, kMostEdges = 2000000;
+constexpr int64_t kMostEdges = 2000000;
 constexpr size_t kMostPrefix = 256; // bytes of the names of calls in the name of a function's node
 
 llvm::Error GraphImporter::countNode(const ::onnx::NodeProto &node) {

@@ -1,4 +1,5 @@
-// Rows of com.microsoft, version 1: what ONNX Runtime's exporters, optimisers and quantisers write for decoders.
+// Rows of com.microsoft, version 1: what ONNX Runtime's exporters, optimisers and quantisers write for decoders. Rows
+// of ai.onnx.preview.training, version 1.
 #include "frontends/onnx/Check.h"
 
 namespace llmc::onnx {
@@ -60,8 +61,14 @@ static constexpr Operator kMicrosoftOperators[] = {
     {"TransposeMatMul", 1, "ff>f", "alpha:f transA:i transB:i", inferFusedMatMul},
     {"Trilu", 1, "aL?>a", "upper:i", inferTrilu},
 };
+static constexpr Operator kTrainingOperators[] = {
+    {"Adagrad", 1, "fL_*>_*", "decay_factor:f epsilon:f norm_coefficient:f", inferOptimizer},
+    {"Adam", 1, "fL_*>_*", "alpha:f beta:f epsilon:f norm_coefficient:f norm_coefficient_post:f", inferOptimizer},
+    {"Momentum", 1, "fL_*>_*", "alpha:f! beta:f! mode:s! norm_coefficient:f!", inferOptimizer},
+};
 // clang-format on
 
+llvm::ArrayRef<Operator> trainingOperators() { return kTrainingOperators; }
 llvm::ArrayRef<Operator> microsoftOperators() { return kMicrosoftOperators; }
 
 } // namespace llmc::onnx

@@ -26,7 +26,7 @@ def FreeBuffers : Pass<"llmc-free-buffers", "mlir::func::FuncOp"> {
   }];
 }
 def OutlineLoops : Pass<"llmc-outline-loops", "mlir::ModuleOp"> {
-  let summary = "each linalg op in a function of its own; equal ones share it";
+  let summary = "each linalg op, and each loop over buffers, in a function of its own; equal ones share it";
   let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect"];
   let description = [{
     Layers repeat their operations, and LLVM is slow on one large function. Copies between buffers of which one is not

@@ -80,6 +80,8 @@ public:
     auto entry = LLVM::LLVMFuncOp::create(b, entryName, type);
     entry->setAttr("llmc.step", b.getUnitAttr());
     graph.setLinkage(LLVM::Linkage::Internal);
+    graph.setOptimizeNone(true); // sizes and calls: not worth the time that LLVM takes for a function of this length
+    graph.setNoInline(true);
     for (auto function : module.getOps<LLVM::LLVMFuncOp>()) // LLVM would make one large function of them again
       if (!function.isExternal() && function != graph && function != entry) function.setNoInline(true);
     Block *body = entry.addEntryBlock(b);

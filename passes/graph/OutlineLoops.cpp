@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Transforms/RegionUtils.h"
@@ -25,6 +26,16 @@ bool isCheapConstant(Value value) {
   return op && (op->hasTrait<OpTrait::ConstantLike>() || isa<memref::GetGlobalOp>(op));
 }
 
+/// A loop that only reads and writes buffers which are there.
+bool isWholeLoop(Operation *op) {
+  if (!isa<scf::ForOp>(op) || op->getNumResults()) return false;
+  WalkResult walked = op->walk([](Operation *inner) {
+    bool owns = isa<memref::AllocOp, memref::DeallocOp, CallOpInterface>(inner);
+    return owns ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  return !walked.wasInterrupted();
+}
+
 class Outliner {
 public:
   explicit Outliner(func::FuncOp graph) : graph(graph), builder(graph) {}
@@ -34,7 +45,7 @@ public:
     copiesToLinalg();
     SmallVector<Operation *> found;
     graph.walk<WalkOrder::PreOrder>([&](Operation *op) {
-      if (!isa<linalg::LinalgOp>(op)) return WalkResult::advance();
+      if (!isa<linalg::LinalgOp>(op) && !isWholeLoop(op)) return WalkResult::advance();
       found.push_back(op);
       return WalkResult::skip();
     });

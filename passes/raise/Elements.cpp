@@ -17,7 +17,9 @@ bool hasCache(func::FuncOp step) {
   });
 }
 
-Elements::Elements(bool hasCache) : tokens(scalars.size(1)), past(hasCache ? scalars.size(0) : scalars.integer(0)) {}
+Elements::Elements(bool hasCache, bool anyBatch)
+    : tokens(scalars.size(1)), past(hasCache ? scalars.size(0) : scalars.integer(0)),
+      batch(anyBatch ? scalars.size(1) : scalars.integer(1)) {}
 
 //===- Shapes -----------------------------------------------------------------===//
 const std::optional<Scalars> &Elements::shape(Value value) {
@@ -49,11 +51,10 @@ Scalars Elements::inputShape(Value value, RankedTensorType type) {
   Scalars out(type.getRank());
   auto fill = [&](ArrayRef<Scalar> sizes) { llvm::copy(sizes.take_front(type.getRank()), out.begin()); };
   StringRef name = inputName(value);
-  Scalar one = scalars.integer(1);
   bool floats = isa<FloatType>(type.getElementType());
   if (auto cast = value.getDefiningOp<UnrealizedConversionCastOp>()) {
     std::optional<Scalars> inner = cast.getNumOperands() == 1 ? shape(cast.getOperand(0)) : std::nullopt;
-    if (inner && inner->size() + 1 == out.size()) inner->insert(inner->begin(), one);
+    if (inner && inner->size() + 1 == out.size()) inner->insert(inner->begin(), batch);
     if (inner && inner->size() == out.size() + 1) inner->erase(inner->begin()); // the batch
     if (inner && inner->size() == out.size()) fill(*inner);
   } else if (value.getDefiningOp<llm::OnnxNodeOp>()) {
@@ -61,11 +62,11 @@ Scalars Elements::inputShape(Value value, RankedTensorType type) {
   } else if (name.empty() && (type.getRank() == 1 || type.getRank() == 2) && type.isDynamicDim(0)) {
     fill({tokens, nullptr});
   } else if (name == "input_ids" || name == "position_ids" || name == "inputs_embeds") {
-    fill({one, tokens});
+    fill({batch, tokens});
   } else if (name == "attention_mask") {
-    fill({one, scalars.add(past, tokens)});
+    fill({batch, scalars.add(past, tokens)});
   } else if (!name.empty() && floats && type.getRank() == 4) { // past keys and values
-    out[0] = one;
+    out[0] = batch;
     for (unsigned axis : {2u, 3u, 1u})
       if (type.isDynamicDim(axis)) {
         out[axis] = past;

@@ -11,7 +11,8 @@ namespace llmc::raise {
 /// Of one graph, as long as it does not change.
 class Elements {
 public:
-  explicit Elements(bool hasCache);
+  /// With `anyBatch` there are any number of sequences.
+  explicit Elements(bool hasCache, bool anyBatch = false);
 
   /// The sizes of a value, nothing if its rank is not known; one that is not known is null.
   const std::optional<Scalars> &shape(mlir::Value value);
@@ -35,7 +36,7 @@ private:
   Scalar constantAt(mlir::DenseElementsAttr dense, llvm::ArrayRef<Scalar> indices);
 
   ScalarPool scalars;
-  Scalar tokens, past;
+  Scalar tokens, past, batch;
   std::map<void *, std::optional<Scalars>> shapes;       // lookup only; references stay valid
   std::map<std::pair<void *, Scalars>, Scalar> elements; // lookup only
   llvm::DenseMap<mlir::Attribute, mlir::Value> tables;   // one tensor that stands for all of a rotary embedding

@@ -2,6 +2,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "passes/raise/Match.h"
 #include "passes/raise/Raise.h"
+#include "passes/raise/ShapeValues.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace llmc {
@@ -18,8 +19,8 @@ constexpr int64_t kDefaultContext = 4096; // positions
 
 /// Whether starts, ends and steps of a Slice take the last of axis 1 (of [batch, tokens, C]) alone.
 bool takesLast(llm::OnnxNodeOp slice) {
-  std::optional<SmallVector<int64_t>> begin = integers(operand(slice, 1)), end = integers(operand(slice, 2)),
-                                      axes = integers(operand(slice, 3)), steps = integers(operand(slice, 4));
+  std::optional<SmallVector<int64_t>> begin = numbersIn(operand(slice, 1)), end = numbersIn(operand(slice, 2)),
+                                      axes = numbersIn(operand(slice, 3)), steps = numbersIn(operand(slice, 4));
   auto is = [](const std::optional<SmallVector<int64_t>> &list, int64_t value) {
     return list && list->size() == 1 && list->front() == value;
   };

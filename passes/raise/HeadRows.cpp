@@ -15,16 +15,18 @@ std::pair<double, Scalar> numberOf(ScalarPool &s, Scalar x) {
 ArrayRef<Scalar> factorsOf(const Scalar &x) {
   return x->form == Form::Product ? ArrayRef<Scalar>(x->operands) : ArrayRef<Scalar>(x);
 }
-/// Elements of rows of this token that are not inside a mean.
+/// Whether it is an element of a row of this token: of what is no node any more.
+bool isRow(Scalar x, Scalar token) {
+  return x->form == Form::Element && x->operands.size() == 2 && x->operands[0] == token &&
+         !x->tensor.getDefiningOp<llm::OnnxNodeOp>();
+}
+/// Such elements in sums and products.
 void rowElements(Scalar x, Scalar token, SmallVectorImpl<Scalar> &out) {
-  if (x->form == Form::Mean) return;
-  if (x->form == Form::Element && x->operands.size() == 2 && x->operands[0] == token &&
-      !x->tensor.getDefiningOp<llm::OnnxNodeOp>()) {
+  if (isRow(x, token)) {
     if (!llvm::is_contained(out, x)) out.push_back(x);
-    return;
-  }
-  if (x->form == Form::Real || x->form == Form::Product)
+  } else if (x->form == Form::Real || x->form == Form::Product) {
     for (Scalar operand : x->operands) rowElements(operand, token, out);
+  }
 }
 
 class Reader {
@@ -33,16 +35,6 @@ public:
   std::optional<HeadRows> read(Scalars &probes);
 
 private:
-  /// A channel before rope: norm and column.
-  struct Channel {
-    Scalar element = nullptr; // of the rows
-    Scalar weight = nullptr;  // factor of the norm, or null
-    Value tensor;             // of which it is an element
-    bool onePlus = false;
-    std::optional<double> epsilon;
-  };
-  std::optional<Channel> channelOf(Scalar x);
-  bool takeWeight(Scalar factor, Channel &channel);
   /// The expression of channel `d` as `rows` has it.
   Scalar express(Scalar d);
   /// Sets what does not depend on the channel from channel `d`.
@@ -64,58 +56,16 @@ private:
   Scalar base = nullptr; // the column of channel 0
 };
 
-bool Reader::takeWeight(Scalar factor, Channel &channel) {
-  channel.onePlus =
-      factor->form == Form::Real && factor->operands.size() == 1 && factor->reals[0] == 1 && factor->reals[1] == 1;
-  Scalar element = channel.onePlus ? factor->operands[0] : factor;
-  if (channel.weight || element->form != Form::Element || !floatTensor(element->tensor, 1)) return false;
-  channel.weight = factor, channel.tensor = element->tensor;
-  return true;
-}
-
-std::optional<Reader::Channel> Reader::channelOf(Scalar x) {
-  Channel channel;
-  for (Scalar factor : factorsOf(x)) {
-    bool isRow = factor->form == Form::Element && factor->operands.size() == 2 && factor->operands[0] == q.token &&
-                 !factor->tensor.getDefiningOp<llm::OnnxNodeOp>();
-    if (isRow && !channel.element) {
-      channel.element = factor;
-    } else if (factor->form == Form::Reciprocal && !channel.epsilon) {
-      Scalar root = factor->operands[0];
-      Scalar sum = root->form == Form::Function && root->name == "sqrt" ? root->operands[0] : nullptr;
-      if (!sum || sum->form != Form::Real || sum->operands.size() != 1 || sum->operands[0]->form != Form::Mean)
-        return std::nullopt;
-      channel.epsilon = sum->reals[0];
-    } else if (!takeWeight(factor, channel)) {
-      return std::nullopt;
-    }
-  }
-  if (!channel.element || bool(channel.weight) != channel.epsilon.has_value()) return std::nullopt;
-  return channel;
-}
-
 bool Reader::take(Scalar x, Scalar d) {
-  std::optional<Channel> channel = channelOf(x);
-  if (!channel) return refuse("a channel is not one of rows, or its norm: " + print(x));
-  rows.rows = channel->element->tensor;
-  base = s.subtract(channel->element->operands[1], d);
-  rows.normWeight = channel->tensor, rows.onePlusWeight = channel->onePlus;
-  rows.epsilon = channel->epsilon.value_or(0);
+  if (!isRow(x, q.token)) return refuse("a channel is not one of rows: " + print(x));
+  rows.rows = x->tensor;
+  base = s.subtract(x->operands[1], d);
   return true;
 }
 
-Scalar Reader::express(Scalar d) {
-  auto column = [&](Scalar at) { return s.element(rows.rows, {q.token, s.add(base, at)}); };
-  Scalar x = column(d);
-  if (!rows.normWeight) return x;
-  Scalar other = s.index(s.integer(q.size)), square = s.multiplyReal(column(other), column(other));
-  Scalar root = s.function("sqrt", s.addReal(s.mean(square, other), s.real(rows.epsilon)));
-  Scalar weight = e.at(rows.normWeight, {d});
-  if (rows.onePlusWeight) weight = s.addReal(weight, s.real(1));
-  return s.multiplyReal(s.multiplyReal(x, s.reciprocal(root)), weight);
-}
+Scalar Reader::express(Scalar d) { return s.element(rows.rows, {q.token, s.add(base, d)}); }
 
-/// Channels first .. first + count: factor * norm(x).
+/// Channels first .. first + count: factor * x.
 bool Reader::matchPlain(Scalar first, Scalar count, double &factor, Scalars &probes) {
   Scalar at = s.index(count), d = s.add(first, at), x = q.channel(d);
   if (!x) return refuse("a channel that is not known");
@@ -305,12 +255,6 @@ Value emitHeadRows(PatternRewriter &rewriter, llm::OnnxNodeOp at, const HeadRows
     Value bias = linear.getBias() ? sliceWeight(rewriter, at, linear.getBias(), rowsOf(r), part) : Value();
     x = llm::LinearOp::create(rewriter, linear.getLoc(), rowsType(rewriter.getContext(), r.heads * r.size),
                               linear.getX(), w, bias);
-  }
-  if (r.normWeight) {
-    Value weight =
-        makeVector(rewriter, at, {r.normWeight.getDefiningOp<llm::OnnxTensorOp>(), {}, r.onePlusWeight ? 1.0f : 0.0f});
-    x = llm::HeadNormOp::create(rewriter, at.getLoc(), x.getType(), x, weight,
-                                rewriter.getF32FloatAttr(float(r.epsilon)));
   }
   if (r.rope)
     x = llm::RopeOp::create(rewriter, at.getLoc(), x.getType(), x, positions, rewriter.getI64IntegerAttr(r.heads),

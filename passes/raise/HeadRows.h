@@ -5,13 +5,10 @@
 
 namespace llmc::raise {
 
-/// factor * rope(norm(x)), x of rows: channel d of head h is column begin + h / group * stride + h % group * D + d.
+/// factor * rope(x), x of rows: channel d of head h is column begin + h / group * stride + h % group * D + d.
 struct HeadRows {
   mlir::Value rows; // [M, C]
   int64_t heads = 0, size = 0, begin = 0, group = 0, stride = 0;
-  mlir::Value normWeight; // [D] initialiser, or null: no norm
-  bool onePlusWeight = false;
-  double epsilon = 0;
   llm::RopeAttr rope; // or null
   mlir::Value table;  // of cosines that `rope` was read from, or null
   double factor = 1;
@@ -30,7 +27,7 @@ std::optional<HeadRows> readHeadRows(Elements &elements, const HeadQuery &query,
 
 /// Why the columns are not rows that emitHeadRows can make, or empty.
 std::string refuseHeadRows(const HeadRows &rows);
-/// Rows [M, heads * D], before `at`: a part of the linear, norm, rope.
+/// Rows [M, heads * D], before `at`: a part of the linear, rope.
 mlir::Value emitHeadRows(mlir::PatternRewriter &rewriter, llm::OnnxNodeOp at, const HeadRows &rows,
                          mlir::Value positions, llvm::StringRef part);
 

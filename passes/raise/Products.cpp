@@ -71,19 +71,26 @@ bool isPower(const Product &product, double number, Value x, size_t power) {
 
 constexpr double kCubic = 0.044715;
 
+/// The terms of a sum: Add, or what it was raised to.
+std::optional<std::pair<Value, Value>> sumOf(Value value) {
+  if (auto sum = value.getDefiningOp<llm::AddOp>()) return std::pair(sum.getA(), sum.getB());
+  llm::OnnxNodeOp node = nodeOf(value, "Add");
+  return node ? std::optional(std::pair(node.getInputs()[0], node.getInputs()[1])) : std::nullopt;
+}
+
 /// Whether the value is sqrt(2/pi) * (x + 0.044715 x^3).
 bool isTanhArgument(Value value, Value x) {
   Product product = productOf(value);
   const double outer = std::sqrt(2 / M_PI);
   if (!isNear(product.number, outer)) return false;
   for (auto [i, factor] : llvm::enumerate(product.factors)) {
-    llm::OnnxNodeOp sum = nodeOf(factor, "Add");
+    auto sum = sumOf(factor);
     if (!sum) continue;
     Product rest = product;
     rest.factors.erase(rest.factors.begin() + i);
-    for (unsigned side : {0u, 1u}) {
-      Value first = beforeCasts(sum.getInputs()[side]);
-      Product second = productOf(sum.getInputs()[1 - side]);
+    for (auto [one, other] : {*sum, std::pair(sum->second, sum->first)}) {
+      Value first = beforeCasts(one);
+      Product second = productOf(other);
       // x + 0.044715 x^3, or x * (1 + 0.044715 x^2)
       if (rest.factors.empty() && isSame(first, x) && isPower(second, kCubic, x, 3)) return true;
       if (isPower(rest, product.number, x, 1) && scalar(first) == 1.0 && isPower(second, kCubic, x, 2)) return true;

@@ -146,12 +146,6 @@ struct RaiseSplit : OpRewritePattern<llm::OnnxNodeOp> {
   }
 };
 
-/// A number that the graph holds, or computes of known sizes.
-std::optional<int64_t> numberIn(Value value) {
-  std::optional<Sizes> sizes = value ? sizesIn(value) : std::nullopt;
-  return sizes && sizes->size() == 1 && !sizes->front().of ? std::optional(sizes->front().number) : std::nullopt;
-}
-
 /// Slice of the columns of a linear.
 struct RaiseSlice : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -159,15 +153,16 @@ struct RaiseSlice : OpRewritePattern<llm::OnnxNodeOp> {
     if (!isNode(node, "Slice") || !isRows(node.getInputs()[0])) return failure();
     Value x = node.getInputs()[0];
     auto linear = underRows(x).getDefiningOp<llm::LinearOp>();
-    std::optional<SmallVector<int64_t>> axes = integers(operand(node, 3)), steps = integers(operand(node, 4));
+    std::optional<SmallVector<int64_t>> begin = numbersIn(operand(node, 1)), end = numbersIn(operand(node, 2)),
+                                        axes = numbersIn(operand(node, 3)), steps = numbersIn(operand(node, 4));
     if (!linear || !axes || axes->size() != 1 || !isLastAxis(x, axes->front())) return failure(); // not of columns
-    std::optional<int64_t> begin = numberIn(operand(node, 1)), end = numberIn(operand(node, 2));
-    if (!begin || !end) return rewriter.notifyMatchFailure(node, "columns between bounds that are no numbers");
+    if (!begin || begin->size() != 1 || !end || end->size() != 1)
+      return rewriter.notifyMatchFailure(node, "columns between bounds that are no numbers");
     if (operand(node, 4) && steps != SmallVector<int64_t>{1})
       return rewriter.notifyMatchFailure(node, "columns in steps other than 1");
     int64_t columns = lastSize(x);
     auto bounded = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + columns : at, 0, columns); };
-    int64_t first = bounded(*begin), count = bounded(*end) - first;
+    int64_t first = bounded(begin->front()), count = bounded(end->front()) - first;
     if (count <= 0) return rewriter.notifyMatchFailure(node, "no columns at all");
     Value part = partOf(rewriter, node, linear, first, count, std::to_string(first));
     if (!part) return rewriter.notifyMatchFailure(node, "the weight or bias cannot be taken apart");

@@ -1,4 +1,5 @@
 #include "passes/raise/Raise.h"
+#include "passes/raise/ShapeValues.h"
 #include "passes/raise/Views.h"
 
 namespace llmc {
@@ -165,10 +166,12 @@ std::optional<Quotient> quotient(llm::OnnxNodeOp node) {
 Value underMean(Value value) {
   llm::OnnxNodeOp mean = nodeOf(beforeCasts(value), "ReduceMean");
   if (!mean || intAttr(mean, "keepdims", 1) != 1) return {};
-  std::optional<SmallVector<int64_t>> axes = integers(operand(mean, 1));
+  SmallVector<int64_t> axes;
+  if (std::optional<Sizes> sizes = operand(mean, 1) ? sizesIn(operand(mean, 1)) : std::nullopt)
+    for (const Size &size : *sizes) axes.push_back(size.of ? INT64_MAX : size.number);
   if (auto attr = mean.getOnnxAttributes().getAs<DenseI64ArrayAttr>("axes"))
     axes = SmallVector<int64_t>(attr.asArrayRef());
-  bool last = axes && axes->size() == 1 && isLastAxis(mean.getInputs()[0], axes->front());
+  bool last = axes.size() == 1 && isLastAxis(mean.getInputs()[0], axes.front());
   return last ? mean.getInputs()[0] : Value();
 }
 

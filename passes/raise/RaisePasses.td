@@ -19,7 +19,8 @@ def RaiseShapes : Pass<"llmc-raise-shapes", "mlir::ModuleOp"> {
   let dependentDialects = ["::llmc::llm::LlmDialect"];
   let description = [{
     Needs llmc-raise-signature. Leaves ranks and sizes in types that the importer left open, as Elements.h proves them:
-    rows of [batch, tokens, C] that come out of a Reshape have a known C.
+    rows of [batch, tokens, C] that come out of a Reshape have a known C. Integers that come to constants (sizes, axes,
+    bounds), and single floats, are constants; a Slice or Expand that leaves its operand as it is is not there.
   }];
 }
 def RaiseLinear : Pass<"llmc-raise-linear", "mlir::ModuleOp"> {

@@ -1,6 +1,7 @@
 #include "passes/raise/Raise.h"
 #include "passes/raise/Sdpa.h"
 #include "passes/support/Rewrite.h"
+#include <cmath>
 
 namespace llmc {
 #define GEN_PASS_DEF_RAISESDPA
@@ -12,6 +13,13 @@ using namespace raise;
 namespace {
 
 bool isCandidate(llm::OnnxNodeOp node) { return isNode(node, "Softmax") || isNode(node, "Attention"); }
+
+/// The scale, or 1 / sqrt(head size) where it is that but for the roundings of a graph that computes it in parts: then
+/// the kernel is that of the same model from other files.
+double usualScale(double scale, int64_t size) {
+  double usual = 1 / std::sqrt(double(size));
+  return std::abs(scale / usual - 1) < 1e-6 ? usual : scale;
+}
 
 class Raiser {
 public:
@@ -52,8 +60,9 @@ private:
       if (rows->table) boundContext(cast<RankedTensorType>(rows->table.getType()).getDimSize(0));
     rewriter.setInsertionPoint(at);
     Value y = llm::AttentionOp::create(rewriter, node.getLoc(), q.getType(), q, k, v, positions, Value(), i64(layer++),
-                                       i64(sdpa.q.heads), i64(sdpa.k.heads), i64(sdpa.q.size), f32(sdpa.scale),
-                                       i64(sdpa.window), UnitAttr(), f32(sdpa.softcap));
+                                       i64(sdpa.q.heads), i64(sdpa.k.heads), i64(sdpa.q.size),
+                                       f32(usualScale(sdpa.scale, sdpa.q.size)), i64(sdpa.window),
+                                       sdpa.alibi ? rewriter.getUnitAttr() : UnitAttr(), f32(sdpa.softcap));
     replaceByRows(rewriter, sdpa.y, y);
     // The cache is not a value any more: the outputs that it was become the inputs that it was.
     auto terminator = cast<func::ReturnOp>(step.getBody().front().getTerminator());

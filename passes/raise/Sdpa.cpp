@@ -1,4 +1,5 @@
 #include "passes/raise/Sdpa.h"
+#include "dialects/llm/eval/Ops.h"
 #include <cmath>
 
 using namespace mlir;
@@ -37,6 +38,7 @@ private:
 
   //===- What it means ---------------------------------------------------------===//
   bool readScores();
+  Scalar withoutAlibi(Scalar seen);
   bool readHeads();
   bool readKeys();
   bool readValues();
@@ -214,12 +216,32 @@ Scalar Matcher::value(Scalar at, Scalar position, Scalar d) {
   return e.at(v, {s.integer(0), kv, position, d});
 }
 
+/// Without a term slope[h] * (j + what is the same for all positions), if its slopes are those of llm.attention.
+Scalar Matcher::withoutAlibi(Scalar seen) {
+  if (seen->form != Form::Real || seen->operands.size() != 2 || seen->reals[0] != 0) return seen;
+  unsigned own = occurs(dot, seen->operands[0]) ? 0 : 1;
+  Scalar bias = seen->operands[1 - own], slope = s.real(seen->reals[2 - own]), position = nullptr;
+  for (Scalar factor : bias->form == Form::Product ? ArrayRef<Scalar>(bias->operands) : ArrayRef<Scalar>(bias)) {
+    bool isPosition = factor->form == Form::ToReal && !position && !occurs(j, s.subtract(factor->operands[0], j));
+    isPosition ? position = factor->operands[0] : slope = s.multiplyReal(slope, factor);
+  }
+  if (!position || !slope) return seen;
+  for (int64_t k = 0; k < heads; ++k) {
+    std::optional<double> number = e.number(heads > 1 ? s.substitute(slope, h, s.integer(k)) : slope);
+    double expected = llm::eval::alibiSlope(heads, k);
+    if (!number || !(std::abs(*number - expected) <= 1e-5 * expected)) return seen;
+  }
+  sdpa.alibi = true;
+  return s.multiplyReal(s.real(seen->reals[1 + own]), seen->operands[own]);
+}
+
 bool Matcher::readScores() {
   std::optional<SdpaMask> mask = matchMask(e, score, i, j, reason);
   if (!mask) return false;
   sdpa.window = mask->window;
-  if (!matchScale(s, mask->seen, dot, sdpa.scale, sdpa.softcap))
-    return refuse("a score is not a number times the product of a query and a key: " + print(mask->seen));
+  Scalar seen = withoutAlibi(mask->seen);
+  if (!matchScale(s, seen, dot, sdpa.scale, sdpa.softcap))
+    return refuse("a score is not a number times the product of a query and a key: " + print(seen));
   // [batch, tokens, heads * D] or [tokens, heads * D]
   Scalar column = s.add(s.multiply(h, s.integer(size)), channel);
   sdpa.y = findView(out, [&](Value view) {

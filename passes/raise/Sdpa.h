@@ -15,6 +15,7 @@ struct Sdpa {
   mlir::Value y; // [batch, tokens, heads * D], heads side by side
   HeadRows q, k, v;
   double scale = 1, softcap = 0;
+  bool alibi = false;
   int64_t window = 0;
   llvm::SmallVector<SdpaCache, 2> cache;
 };

@@ -193,4 +193,12 @@ Sizes shapeOf(Value value) {
 
 Result sizesIn(Value value) { return Reader().read(value); }
 
+std::optional<SmallVector<int64_t>> numbersIn(Value value) {
+  Result sizes = sizesIn(value);
+  if (!sizes || llvm::any_of(*sizes, [](const Size &size) { return bool(size.of); })) return std::nullopt;
+  SmallVector<int64_t> numbers;
+  for (const Size &size : *sizes) numbers.push_back(size.number);
+  return numbers;
+}
+
 } // namespace llmc::raise

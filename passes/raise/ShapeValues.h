@@ -17,5 +17,7 @@ Sizes shapeOf(mlir::Value value);
 /// The elements of a vector or number of integers, or nothing if they are not of such a form. Looks through the
 /// arithmetic that exporters write: Shape, Gather, Slice, Concat, Mul by constants, the -1 of Expand, views.
 std::optional<Sizes> sizesIn(mlir::Value value);
+/// The same if all of them are numbers.
+std::optional<llvm::SmallVector<int64_t>> numbersIn(mlir::Value value);
 
 } // namespace llmc::raise

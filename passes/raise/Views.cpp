@@ -111,6 +111,23 @@ struct DropReshape : OpRewritePattern<llm::OnnxNodeOp> {
   }
 };
 
+/// Slice of everything: x[:, :] as torch.export writes it before it optimises.
+struct DropSlice : OpRewritePattern<llm::OnnxNodeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(llm::OnnxNodeOp node, PatternRewriter &rewriter) const override {
+    if (!isNode(node, "Slice") || !isRows(node.getInputs()[0])) return failure();
+    std::optional<SmallVector<int64_t>> begin = numbersIn(operand(node, 1)), end = numbersIn(operand(node, 2)),
+                                        steps = numbersIn(operand(node, 4));
+    auto toEnd = [](int64_t at) { return at >= std::numeric_limits<int32_t>::max(); };
+    if (!begin || !end || !llvm::all_of(*begin, [](int64_t at) { return at == 0; }) || !llvm::all_of(*end, toEnd))
+      return failure();
+    if (operand(node, 4) && (!steps || !llvm::all_of(*steps, [](int64_t step) { return step == 1; }))) return failure();
+    replaceByRows(rewriter, node.getResult(0), toRows(rewriter, node.getInputs()[0]));
+    rewriter.eraseOp(node);
+    return success();
+  }
+};
+
 /// Casts of activations between float types, Identity and Dropout. Activations are f32.
 struct DropCast : OpRewritePattern<llm::OnnxNodeOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -163,7 +180,7 @@ struct RaiseAdd : OpRewritePattern<llm::OnnxNodeOp> {
 } // namespace
 
 void addRowPatterns(RewritePatternSet &patterns) {
-  patterns.add<DropReshape, DropCast, RaiseAdd>(patterns.getContext());
+  patterns.add<DropReshape, DropSlice, DropCast, RaiseAdd>(patterns.getContext());
 }
 
 } // namespace llmc::raise

@@ -148,8 +148,9 @@ TEST(Codecs, NBits2) {
 TEST(Codecs, NBitsFloatZeroPoints) {
   Context context;
   for (ScaleType scale : {ScaleType::F32, ScaleType::F16}) {
-    auto type = EncodedType::get(&context, Encoding::MatMulNBits, 4, 16, scale, true, false, false, F32(), false, false,
-                                 /*float_zeros=*/true);
+    auto type =
+        EncodedType::get(&context, Encoding::MatMulNBits, 4, 16, scale, true, false, false, llmc::F32(), false, false,
+                         /*float_zeros=*/true);
     std::vector<uint8_t> codes(16, 0x74);
     float scales[2] = {0.5f, 2}, zeros[2] = {6.25f, 8.5f};
     uint16_t halfScales[2] = {0x3800, 0x4000}, halfZeros[2] = {0x4640, 0x4840};

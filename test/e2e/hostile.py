@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from cases import Cases, Skip
+from cases import Cases
 from tool import BIN, BUILD, scratch
 
 SECONDS, PEAK_KB = 20, 1 << 20
@@ -18,8 +18,6 @@ CACHE = BUILD / "CMakeCache.txt"
 SANITIZED = CACHE.exists() and re.search(r"^LLMC_SANITIZE:\w+=.*address", CACHE.read_text(), re.M)
 if SANITIZED:  # its shadow is terabytes of address space, and freed memory is kept
     ADDRESS_SPACE, PEAK_KB, SECONDS = resource.RLIM_INFINITY, 4 << 20, 120
-# Valid files that are refused, with a clear error, until their graphs are raised.
-NOT_YET = {"onnx/control-float.onnx": "a decomposed graph: attention written out in small operators is not raised yet"}
 LINKS = {"link.bin": "../outside.bin", "up": "..", "loop": "loop"}  # of onnx/, not stored in the repository
 
 
@@ -41,8 +39,6 @@ def compile_limited(model, output, folder):
 
 def check_row(cases, kind, row, source):
     with scratch() as folder, cases.case(f"{kind}/{row['file']} ({row['wrong']})"):
-        if reason := NOT_YET.get(f"{kind}/{row['file']}"):
-            raise Skip(reason)
         model = source / kind / row["file"]
         if kind == "safetensors":
             model = folder / "model"

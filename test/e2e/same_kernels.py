@@ -6,10 +6,10 @@ import struct
 from tool import DATA, llmc, scratch
 
 # Graphs of one exporter each, with the architecture that a folder of the same sizes has.
-GRAPHS = {"genai-llama-fp32": "llama", "genai-llama-fp32-unfused-qkv": "llama", "genai-qwen3-int4-b32-sym": "qwen3"}
+GRAPHS = {"genai-llama-fp32": "llama", "genai-llama-fp32-unfused-qkv": "llama", "genai-qwen3-int4-b32-sym": "qwen3",
+          "optimum-llama-past-fp32": "llama", "dynamo-llama-past-opset18": "llama",
+          "torchscript-llama-past-opset17": "llama", "optimum-qwen3-past-fp32": "qwen3"}
 OPTIONS = ("--quantize=int4", "--compute=int8", "--stop-after=select")
-# The symbol of a kernel and those of weights are names; the rest is what runs.
-KERNEL = re.compile(r"kernel\.func @\S+ (family .*)")
 
 
 def tensor_shapes(c, architecture):
@@ -49,12 +49,13 @@ def write_folder(folder, config, architecture):
 
 
 def kernels(model):
-    """Every kernel of a step, as often as it is called."""
+    """Every kernel of a step, as often as it is called. Symbols are names only; what follows them is what runs."""
     text = llmc("compile", model, *OPTIONS)
     symbols = dict(re.findall(r"kernel\.func @(\S+) (family .*)", text))
     assert symbols, f"{model}: found no kernel in {text[:200]}"
     calls = [symbols[name] for line in text.splitlines() if "kernel.call" in line
              for name in re.findall(r"@(\w+)", line) if name in symbols]
+    assert len(calls) > 10, f"{model}: found {len(calls)} calls"
     return sorted(calls)
 
 

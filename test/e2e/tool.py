@@ -47,6 +47,24 @@ def scratch():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def write_npy(path, code, shape, values):
+    """A NumPy file of little-endian numbers; `code` is of array.array."""
+    dtype = {"f": "<f4", "q": "<i8"}[code]
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({', '.join(map(str, shape))},), }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() +
+                     array.array(code, values).tobytes())
+    return path
+
+
+def read_npy(path, width):
+    """Rows of `width` floats of a NumPy file."""
+    raw = path.read_bytes()
+    values = array.array("f")
+    values.frombytes(raw[10 + struct.unpack_from("<H", raw, 8)[0]:])
+    return [values[i:i + width].tolist() for i in range(0, len(values), width)]
+
+
 class Tensor:
     """`values` flat; `shape`; `row(i)` of the last axis."""
     TYPES = {"F32": "f", "F64": "d", "I64": "q", "I32": "i"}

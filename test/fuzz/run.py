@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the libFuzzer targets and runs each for a while, from the models of test/data and the malformed files. What
 crashes, hangs or takes too much memory fails, and is kept in build-fuzz/found: reduce it, and add it to test/data/fuzz.
-usage: run.py [-v] [--seconds N] [TARGET...]    (default: 120 seconds, onnx)"""
+usage: run.py [-v] [--seconds N] [TARGET...]    (default: 60 seconds each, onnx and graph)"""
 import argparse
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ def onnx_corpus(folder):
     return corpus
 
 
-TARGETS = {"onnx": ("llmc_fuzz_llmc_onnx", onnx_corpus)}
+TARGETS = {"onnx": ("llmc_fuzz_llmc_onnx", onnx_corpus), "graph": ("llmc_fuzz_llmc_graph", onnx_corpus)}
 
 
 def build(targets):
@@ -71,7 +71,7 @@ def fuzz(cases, name, seconds, verbose):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-v", action="store_true", dest="verbose")
-    parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("targets", nargs="*", metavar="TARGET", choices=[[], *TARGETS])
     arguments = parser.parse_args()
     names = arguments.targets or list(TARGETS)

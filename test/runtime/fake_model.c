@@ -51,8 +51,8 @@ static void step(const struct llmc_batch *b, int64_t thread, int64_t threads) {
   fakeInsideStep = 0;
 }
 
-/* graph: none; arena_row_bytes .. partial_bytes: x and y; a value before the logits, and the logits; nothing private. */
-#define kPlan 0, 128, 64 + kFakeLogitsStride, 64, kFakeLogitsStride, 0, 0, 0
+/* graph .. partial_bytes: none; x and y; a value before the logits, and the logits; nothing private. */
+#define kPlan NULL, 128, 64 + kFakeLogitsStride, 64, kFakeLogitsStride, 0, 0, 0
 
 /* Features of the first: sse4.2, avx512fp16, neon, sve and one that no runtime knows. No CPU has them all. */
 static const struct llmc_variant variants[] = {

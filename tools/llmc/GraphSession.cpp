@@ -169,7 +169,8 @@ llvm::Error GraphSession::bindPast() {
   return llvm::Error::success();
 }
 
-/// Zeros of no positions; a cache of a fixed size has all of them.
+/// Zeros of no positions; a cache of a fixed size has all of them. One that slides (the model builder's
+/// past_sliding_length) has room for as many as its caller gives it: all, so that it never slides.
 OwnedTensor GraphSession::emptyPast(const Bound &input) const {
   const llmc_value_info &present = owner.graphOutputs()[input.present];
   OwnedTensor tensor;
@@ -179,7 +180,8 @@ OwnedTensor GraphSession::emptyPast(const Bound &input) const {
     bool isPosition = i == input.info->rank - 2;
     int64_t dim = input.info->dims[i];
     if (dim < 0 && !isPosition) dim = present.dims[i];
-    tensor.view.dims[i] = dim >= 0 ? dim : isPosition ? 0 : 1;
+    bool slides = isPosition && StringRef(input.info->symbols[i]).contains("sliding");
+    tensor.view.dims[i] = dim >= 0 ? dim : slides ? limit : isPosition ? 0 : 1;
     bytes *= tensor.view.dims[i];
   }
   tensor.bytes.resize(size_t(bytes));

@@ -11,9 +11,7 @@ static void append(std::vector<float> &cache, const Tensor &rows, Indices positi
   }
 }
 
-/// arXiv 2108.12409: of n heads, n a power of two, head h has 2^(-8 (h+1)/n); else those of the power of two below,
-/// then every other one of the power of two above.
-static double alibiSlope(int64_t heads, int64_t h) {
+double alibiSlope(int64_t heads, int64_t h) {
   int64_t power = int64_t(1) << int64_t(std::floor(std::log2(double(heads))));
   return h < power ? std::pow(2, -8.0 * double(h + 1) / double(power))
                    : std::pow(2, -8.0 * double(2 * (h - power) + 1) / double(2 * power));

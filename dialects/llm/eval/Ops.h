@@ -66,6 +66,9 @@ Tensor ropeTable(Indices positions, llvm::ArrayRef<float> invFreq, RopeAttr rope
 Tensor rope(const Tensor &x, const Tensor &table, int64_t heads, RopeAttr rope);
 
 // Attention.cpp.
+/// arXiv 2108.12409: of n heads, n a power of two, head h has 2^(-8 (h+1)/n); else those of the power of two below,
+/// then every other one of the power of two above.
+double alibiSlope(int64_t heads, int64_t h);
 /// K and V of one layer: a row per position.
 struct LayerCache {
   std::vector<float> k, v;

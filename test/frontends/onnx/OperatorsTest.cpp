@@ -9,8 +9,9 @@ using namespace llmc::test;
 /// Letters, kinds and order of the rows: what a wrong row would silently mean something else by.
 TEST(OnnxOperators, RowsAreWellFormed) {
   unsigned count = 0;
-  for (llvm::ArrayRef<llmc::onnx::Operator> table : {llmc::onnx::mathOperators(), llmc::onnx::shapeOperators(),
-                                                     llmc::onnx::layerOperators(), llmc::onnx::microsoftOperators()}) {
+  for (llvm::ArrayRef<llmc::onnx::Operator> table :
+       {llmc::onnx::mathOperators(), llmc::onnx::shapeOperators(), llmc::onnx::layerOperators(),
+        llmc::onnx::microsoftOperators(), llmc::onnx::trainingOperators()}) {
     for (auto [i, op] : llvm::enumerate(table)) {
       ++count;
       llvm::StringRef signature = op.signature;
@@ -170,6 +171,12 @@ static const Row kTypes[] = {
      X "<int64 two = {2}, int64[1] zero = {0}, int64 last = {2}, int64[1] a = {2}> { s = Shape (x) d = Gather (s, "
        "last) h = Div (d, two) e = Unsqueeze (h, zero) y = Slice (x, zero, e, a) }",
      "-> tensor<?x4x4xf32>"},
+    // ai.onnx.preview.training
+    {"adam", 18,
+     "g (float r, int64 t, float[2] x, float[N] z, float[2] gx, float[N] gz, float[2] v, float[N] w, float[2] h, "
+     "float[N] k) => (float y) { y, yz, yv, yw, yh, yk = ai.onnx.preview.training.Adam (r, t, x, z, gx, gz, v, w, h, "
+     "k) }",
+     "-> (tensor<2xf32>, tensor<?xf32>, tensor<2xf32>, tensor<?xf32>, tensor<2xf32>, tensor<?xf32>)"},
     // com.microsoft
     {"fused_matmul", 18,
      "g (float[N, 4, 8] a, float[N, 5, 8] b) => (float y) { y = com.microsoft.FusedMatMul <transB = 1> (a, b) }",

@@ -10,7 +10,7 @@ namespace llmc::test {
 
 ::onnx::ModelProto parseModel(llvm::StringRef text, int opset) {
   std::string whole = "<ir_version: 8, opset_import: [\"\": " + std::to_string(opset) +
-                      ", \"com.microsoft\": 1, \"local\": 1]>\n" + text.str();
+                      ", \"com.microsoft\": 1, \"ai.onnx.preview.training\": 1, \"local\": 1]>\n" + text.str();
   ::onnx::ModelProto model;
   ::onnx::OnnxParser parser(whole.c_str());
   auto status = parser.Parse(model);

@@ -1,4 +1,4 @@
-// RUN: llmc-opt %s --pass-pipeline='builtin.module(func.func(llmc-free-buffers))' | FileCheck %s
+// RUN: llmc-opt %s --llmc-free-buffers | FileCheck %s
 
 // Behind the last use, of a view as well; what is returned is left.
 // CHECK-LABEL: func.func @views

@@ -50,6 +50,31 @@ func.func @llmc_graph(%run: !llvm.ptr, %weights: memref<?xi8>, %x: memref<?xf32>
 
 // -----
 
+// A loop over buffers as a whole; not one that allocates.
+// CHECK:       func.func private @llmc_graph_loops_1
+// CHECK:         scf.for
+// CHECK-LABEL: func.func @llmc_graph(
+// CHECK-NEXT:  arith.constant
+// CHECK-NEXT:  arith.constant
+// CHECK-NEXT:  call @llmc_graph_loops_1
+// CHECK-NEXT:  scf.for
+// CHECK-NEXT:    memref.alloc
+func.func @llmc_graph(%run: !llvm.ptr, %weights: memref<?xi8>, %x: memref<?xf32>, %n: index) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  scf.for %i = %zero to %n step %one {
+    %v = memref.load %x[%i] : memref<?xf32>
+    memref.store %v, %x[%zero] : memref<?xf32>
+  }
+  scf.for %i = %zero to %n step %one {
+    %a = memref.alloc(%n) : memref<?xf32>
+    memref.dealloc %a : memref<?xf32>
+  }
+  return
+}
+
+// -----
+
 // expected-error @below {{expects @llmc_graph}}
 module {
 }

@@ -115,9 +115,9 @@ TEST_P(RaisedFamily, HasItsOps) {
   test::expectOnnxGolden(*model, folder, 1e-4);
 }
 
-static const std::map<std::string, unsigned> kGemma2 = {
-    {"llm.embed", 1},     {"llm.rms_norm", 9},  {"llm.linear", 15}, {"llm.rope", 4},  {"llm.attention", 2},
-    {"llm.gated_mul", 2}, {"llm.add", 4},       {"llm.scale", 1},   {"llm.select_rows", 1}};
+static const std::map<std::string, unsigned> kGemma2 = {{"llm.embed", 1}, {"llm.rms_norm", 9},  {"llm.linear", 15},
+                                                        {"llm.rope", 4},  {"llm.attention", 2}, {"llm.gated_mul", 2},
+                                                        {"llm.add", 4},   {"llm.scale", 1},     {"llm.select_rows", 1}};
 INSTANTIATE_TEST_SUITE_P(
     All, RaisedFamily,
     testing::Values(Family{"genai-gemma2-fp32-fullcache", kGemma2}, // a window as a mask

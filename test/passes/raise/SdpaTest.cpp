@@ -169,6 +169,17 @@ TEST_F(Sdpa, ScaleIsThatOfTheGraph) {
   ASSERT_EQ(run(), "");
   EXPECT_NEAR(attention().getScale().convertToFloat(), 0.25f, 1e-6); // 16 channels
 }
+/// q and k are each scaled by the root of it: of another factor of q alone comes another scale.
+TEST_F(Sdpa, ScaleOfOneSide) {
+  load(kOptimum);
+  bool changed = false;
+  for (llm::OnnxNodeOp node : nodes("Mul"))
+    if (auto number = scalar(node.getInputs()[1]); number && std::abs(*number - 0.5) < 1e-6 && !changed)
+      setNumber(node, 1, 0.125), changed = true;
+  ASSERT_TRUE(changed);
+  ASSERT_EQ(run(), "");
+  EXPECT_NEAR(attention().getScale().convertToFloat(), 0.0625f, 1e-6);
+}
 /// Heads 0 and 2 with the first key, 1 and 3 with the second.
 TEST_F(Sdpa, HeadsThatTakeTurns) {
   load(kOptimum);
@@ -229,20 +240,60 @@ TEST_F(Sdpa, ValuesThatAreScaled) {
   expectRefusal("probabilities are not multiplied");
 }
 
-//===- What is left ----------------------------------------------------------===//
-TEST_F(Sdpa, NoPartOfTheCacheIsLeft) {
-  for (const char *name : {kOptimum, kDynamo, kOperator}) {
-    load(name);
-    ASSERT_EQ(run(), "") << name;
-    unsigned nodes = 0, attentions = 0;
-    model.module->walk([&](llm::OnnxNodeOp) { ++nodes; });
-    model.module->walk([&](llm::AttentionOp) { ++attentions; });
-    EXPECT_EQ(nodes, 0u);
-    EXPECT_EQ(attentions, 2u);
-    auto step = model.module->lookupSymbol<mlir::func::FuncOp>("step");
-    EXPECT_EQ(step.getNumArguments(), 3u);
-    EXPECT_EQ(step.getNumResults(), 1u);
-  }
+//===- Whole graphs ------------------------------------------------------------===//
+struct Decomposed {
+  const char *name;
+  unsigned layers;
+};
+void PrintTo(const Decomposed &fixture, std::ostream *out) { *out << fixture.name; }
+
+class SdpaFixture : public Sdpa, public testing::WithParamInterface<Decomposed> {};
+
+/// Nothing of the cache is left in the graph, and the logits are ONNX Runtime's.
+TEST_P(SdpaFixture, IsAttentionOverTheCache) {
+  load(GetParam().name);
+  ASSERT_EQ(run(), "");
+  unsigned nodes = 0, attentions = 0;
+  model.module->walk([&](llm::OnnxNodeOp) { ++nodes; });
+  model.module->walk([&](llm::AttentionOp) { ++attentions; });
+  EXPECT_EQ(nodes, 0u);
+  EXPECT_EQ(attentions, GetParam().layers);
+  auto step = model.module->lookupSymbol<mlir::func::FuncOp>("step");
+  EXPECT_EQ(step.getNumArguments(), 3u);
+  EXPECT_EQ(step.getNumResults(), 1u);
+  test::expectOnnxGolden(model, std::string(LLMC_TEST_DATA) + "/onnx/" + GetParam().name, 1e-4);
+}
+const Decomposed kDecomposed[] = {
+    {"optimum-llama-past-fp32", 2},
+    {"optimum-qwen3-past-fp32", 2},    // norms of heads
+    {"optimum-gpt_neox-past-fp32", 2}, // q, k and v of each head side by side, a part of its channels rotates
+    {"optimum-phi3-past-fp32", 2},     // packed q, k and v
+    {"optimum-opt-past-fp32", 2},      // learned positions, the older mask
+    {"dynamo-llama-past-opset18", 2},
+    {"dynamo-llama-nopast-opset20", 2},
+    {"dynamo-mistral-past-opset23", 2},      // the Attention operator, a window
+    {"dynamo-falcon-past-opset23", 2},       // groups of q, k and v; a cache of repeated heads
+    {"dynamo-gemma2-past-eager-opset23", 2}, // softcap and window
+    {"torchscript-llama-past-opset17", 2},
+    {"ortopt-qwen3-past", 2}, // com.microsoft RotaryEmbedding with tables
+};
+INSTANTIATE_TEST_SUITE_P(All, SdpaFixture, testing::ValuesIn(kDecomposed), [](const auto &info) {
+  std::string name = info.param.name;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+/// A window of one layer, none of the other; a bound on scores.
+TEST_F(Sdpa, LayersOfDifferentForms) {
+  load("dynamo-gemma2-past-eager-opset23");
+  ASSERT_EQ(run(), "");
+  std::vector<int64_t> windows;
+  model.module->walk([&](llm::AttentionOp op) {
+    windows.push_back(op.getWindow());
+    EXPECT_GT(op.getSoftcap().convertToFloat(), 0);
+  });
+  ASSERT_EQ(windows.size(), 2u);
+  EXPECT_NE(windows[0] > 0, windows[1] > 0);
 }
 
 } // namespace
