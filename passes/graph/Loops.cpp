@@ -170,6 +170,33 @@ void checkBroadcast(NodeLowering &n, ScalarRef own, ScalarRef sizes, const llvm:
     if (getConstantIntValue(fits.value).value_or(0) == 0) check(n, fits.value, what);
   }
 }
+llvm::Error require(NodeLowering &n, llvm::ArrayRef<Required> operands) {
+  for (const Required &required : operands) {
+    if (!n.has(required.operand)) continue;
+    Array x = array(n, required.operand);
+    if (x.rank() != int64_t(required.sizes.size()))
+      return refuse(required.name + ": found rank " + llvm::Twine(x.rank()) + ", expected " +
+                    llvm::Twine(required.sizes.size()));
+    for (auto [axis, size] : llvm::enumerate(required.sizes)) {
+      if (!size.value) continue;
+      OpFoldResult found = getAsOpFoldResult(x.size(axis).value), expected = getAsOpFoldResult(size.value);
+      if (known(found) && known(expected) && *known(found) != *known(expected))
+        return refuse(required.name + ": found size " + llvm::Twine(*known(found)) + " of axis " + llvm::Twine(axis) +
+                      ", expected " + llvm::Twine(*known(expected)));
+      checkEqual(n, found, expected,
+                 required.name + ": the size of axis " + llvm::Twine(axis) + " is not that of the other operands");
+    }
+  }
+  return llvm::Error::success();
+}
+llvm::Error requireMultiple(NodeLowering &n, Scalar size, Scalar of, const llvm::Twine &what) {
+  Scalar fits = equal(size % of, 0);
+  if (getConstantIntValue(fits.value) == 0)
+    return refuse(what + ": found " + llvm::Twine(*getConstantIntValue(size.value)) + ", expected a multiple of " +
+                  llvm::Twine(*getConstantIntValue(of.value)));
+  check(n, fits.value, what + " is not a multiple of what divides it");
+  return llvm::Error::success();
+}
 Scalar checkedAt(NodeLowering &n, Scalar entry, Scalar size, const llvm::Twine &what) {
   return {&n.b, checkedIndex(n, n.b, entry.value, getAsOpFoldResult(size.value), what)};
 }

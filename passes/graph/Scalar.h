@@ -132,6 +132,17 @@ Scalars broadcastIndices(ScalarRef sizes, ScalarRef indices);
 void checkSizes(NodeLowering &n, Array x, ScalarRef sizes, const llvm::Twine &what);
 void checkBroadcast(NodeLowering &n, Array x, ScalarRef sizes, const llvm::Twine &what);
 void checkBroadcast(NodeLowering &n, ScalarRef own, ScalarRef sizes, const llvm::Twine &what);
+/// An operand's sizes as others have them; a Scalar without a value allows any size.
+struct Required {
+  unsigned operand;
+  llvm::StringRef name;
+  Scalars sizes;
+};
+/// Each operand that is there has its rank and sizes: a refusal if it surely has not, a check of the run if only that
+/// knows.
+llvm::Error require(NodeLowering &n, llvm::ArrayRef<Required> operands);
+/// The same for `size` being a multiple of `of`, which is above 0.
+llvm::Error requireMultiple(NodeLowering &n, Scalar size, Scalar of, const llvm::Twine &what);
 /// An index that the data has, negative from the end: the run ends if it is not in 0..size.
 Scalar checkedAt(NodeLowering &n, Scalar entry, Scalar size, const llvm::Twine &what);
 /// The sizes that two operands broadcast to.

@@ -39,6 +39,8 @@ llvm::Expected<Value> convolve(NodeLowering &n, const ConvOperands &operands, Ty
   int64_t groups = n.intAttr("group", 1);
   if (groups < 1) return refuse("group: found " + Twine(groups) + ", expected 1 or more");
   Scalar perGroup = w.size(0) / double(groups);
+  if (llvm::Error error = requireMultiple(n, w.size(0), index(b, groups), "the number of output channels"))
+    return error;
   checkEqual(n, dimOf(b, x.tensor, 1), getAsOpFoldResult((w.size(1) * double(groups)).value),
              "the channels of input and weights differ");
   return tabulate(b, joined({x.size(0), w.size(0)}, window->output), element, [&](ScalarRef i) {
@@ -59,7 +61,22 @@ llvm::Expected<Value> convolve(NodeLowering &n, const ConvOperands &operands, Ty
   });
 }
 
+/// Operands that are vectors of one element for each output channel; of one element in all is right too where
+/// `orOne`.
+llvm::Error requireChannels(NodeLowering &n, Scalar channels, ArrayRef<unsigned> operands, bool orOne) {
+  for (unsigned operand : operands) {
+    if (!n.has(operand) || (orOne && n.rank(operand) == 0)) continue;
+    if (n.rank(operand) != 1)
+      return refuse("operand " + Twine(operand) + ": found rank " + Twine(n.rank(operand)) + ", expected 1");
+    Scalar found = array(n, operand).size(0), fits = equal(found, channels);
+    if (orOne) fits = fits | equal(found, 1);
+    check(n, fits.value, "operand " + Twine(operand) + " has not one element for each output channel");
+  }
+  return llvm::Error::success();
+}
+
 llvm::Expected<Values> lowerConv(NodeLowering &n) {
+  if (llvm::Error error = requireChannels(n, array(n, 1).size(0), {2}, false)) return error;
   Type element = n.element(), type = sumType(element);
   auto read = [=](Scalar x) { return convert(x, type); };
   auto y =
@@ -86,6 +103,8 @@ ConvOperands integerOperands(NodeLowering &n, unsigned x, unsigned w, unsigned z
 }
 
 llvm::Expected<Values> lowerConvInteger(NodeLowering &n) {
+  if (llvm::Error error = requireChannels(n, index(n.b, 1), {2}, true)) return error;
+  if (llvm::Error error = requireChannels(n, array(n, 1).size(0), {3}, true)) return error;
   auto y = convolve(n, integerOperands(n, 0, 1, 2, 3), n.b.getI32Type(), [](Scalar sum, Scalar) { return sum; });
   if (!y) return y.takeError();
   return Values{*y};
@@ -95,6 +114,9 @@ llvm::Expected<Values> lowerConvInteger(NodeLowering &n) {
 llvm::Expected<Values> lowerQLinearConv(NodeLowering &n) {
   Builder &b = n.b;
   bool isUnsigned = n.isUnsigned(7);
+  if (llvm::Error error = requireChannels(n, index(b, 1), {1, 2, 6, 7}, true)) return error;
+  if (llvm::Error error = requireChannels(n, array(n, 3).size(0), {4, 5}, true)) return error;
+  if (llvm::Error error = requireChannels(n, array(n, 3).size(0), {8}, false)) return error;
   auto y = convolve(n, integerOperands(n, 0, 3, 2, 5), n.element(), [&](Scalar sum, Scalar m) {
     if (n.has(8)) sum = sum + array(n, 8)(m);
     auto parameter = [&](unsigned operand) { return toF32(channelParameter(n, operand, m)); };
@@ -147,6 +169,8 @@ llvm::Expected<Values> lowerConvTranspose(NodeLowering &n) {
   if (groups < 1) return refuse("group: found " + Twine(int64_t(groups)) + ", expected 1 or more");
   Type element = n.element(), type = sumType(element);
   checkEqual(n, dimOf(b, x.tensor, 1), dimOf(b, w.tensor, 0), "the channels of input and weights differ");
+  if (llvm::Error error = requireChannels(n, w.size(1) * groups, {2}, false)) return error;
+  if (llvm::Error error = requireMultiple(n, x.size(1), index(b, groups), "the number of channels")) return error;
   Scalar inPerGroup = x.size(1) / groups, outPerGroup = w.size(1), zero = constant(b, type, 0);
   Value y = tabulate(b, joined({x.size(0), outPerGroup * groups}, window->output), element, [&](ScalarRef i) {
     Scalar group = i[1] / outPerGroup, column = i[1] % outPerGroup;

@@ -45,6 +45,21 @@ llvm::Expected<Values> lowerDeformConv(NodeLowering &n) {
   Scalar outPerGroup = w.size(0) / groups, perOffsets = x.size(1) / offsetGroups, taps = product(b, kernel);
   Scalars result = {x.size(0), w.size(0)}, nest = {w.size(1)};
   result.append(window->output);
+  if (llvm::Error error = requireMultiple(n, w.size(0), index(b, groups), "the number of output channels"))
+    return error;
+  if (llvm::Error error = requireMultiple(n, x.size(1), index(b, offsetGroups), "the number of channels")) return error;
+  auto moved = [&](Scalar count) {
+    Scalars sizes = {x.size(0), count};
+    sizes.append(window->output);
+    return sizes;
+  };
+  Scalars input = {Scalar(), w.size(1) * groups};
+  input.resize(x.rank());
+  if (llvm::Error error = require(n, {{kX, "X", input},
+                                      {kOffsets, "offset", moved(taps * (offsetGroups * double(rank)))},
+                                      {kBias, "B", {w.size(0)}},
+                                      {kMask, "mask", moved(taps * offsetGroups)}}))
+    return error;
   nest.append(kernel.begin(), kernel.end());
   return Values{tabulate(b, result, x.element(), [&](ScalarRef i) {
     Scalar start = n.has(kBias) ? toF32(array(n, kBias)(i[1])) : constant(b, b.getF32Type(), 0);

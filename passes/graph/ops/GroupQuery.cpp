@@ -89,6 +89,32 @@ Cache cacheOf(NodeLowering &n, const Lengths &lengths, unsigned past, const Head
   return {all, present};
 }
 
+/// What else must agree: lengths, tables of the rotation, bias, sinks.
+llvm::Error checkOperands(NodeLowering &n, const Attention &a, const Lengths &lengths, bool isPacked) {
+  Builder &b = n.b;
+  Scalar any, one = index(b, 1);
+  if (llvm::Error error = requireMultiple(n, a.heads, a.kvHeads, "num_heads")) return error;
+  check(n, (lengths.total >= 0).value, "total_sequence_length is negative");
+  Scalars each = {a.batch};
+  if (n.rank(kLast) == 2) each.push_back(one);
+  Scalar columns = (isPacked ? a.heads + a.kvHeads * 2 : a.heads) * a.width;
+  if (llvm::Error error = require(n, {{kQuery, "query", {a.batch, a.queries, columns}},
+                                      {kLast, "seqlens_k", each},
+                                      {kCosines, "cos_cache", {any, any}},
+                                      {kPositions, "position_ids", {a.batch, a.queries}},
+                                      {kSinks, "head_sink", {a.heads}}}))
+    return error;
+  if (n.has(kCosines)) {
+    Array table = array(n, kCosines);
+    if (llvm::Error error = require(n, {{kSines, "sin_cache", {table.size(0), table.size(1)}}})) return error;
+    check(n, (table.size(1) * 2 <= a.width).value, "cos_cache is wider than half a head");
+  }
+  if (!n.has(kBias)) return llvm::Error::success();
+  if (n.rank(kBias) != 4) return refuse("attention_bias: found rank " + Twine(n.rank(kBias)) + ", expected 4");
+  checkBroadcast(n, array(n, kBias), {a.batch, a.heads, a.queries, lengths.total}, "attention_bias does not broadcast");
+  return llvm::Error::success();
+}
+
 llvm::Expected<Values> lowerGroupQuery(NodeLowering &n) {
   Builder &b = n.b;
   if (llvm::Error error = refuseForms(n)) return error;
@@ -109,6 +135,7 @@ llvm::Expected<Values> lowerGroupQuery(NodeLowering &n) {
     if (n.has(operand))
       checkSizes(n, array(n, operand), {a.batch, a.kvHeads, array(n, kPastKey).size(2), a.width},
                  "the sizes of the past differ");
+  if (llvm::Error error = checkOperands(n, a, lengths, isPacked)) return error;
   Scalar zero = index(b, 0), keyStart = isPacked ? a.heads * a.width : zero;
   Scalar valueStart = isPacked ? keyStart + a.kvHeads * a.width : zero;
   HeadElement plainQuery = headsOf(q, a.width, a.type, zero);
@@ -150,8 +177,11 @@ llvm::Expected<Values> lowerGroupQuery(NodeLowering &n) {
     if (window > 0) seen = seen & (at > position - double(window));
     Scalar blocked = lowest(b, a.type, false), none = constant(b, a.type, 0);
     if (!n.has(kBias)) return select(seen, none, blocked);
+    // In a sliding cache, the position of a row that is not seen may be outside.
     Array bias = array(n, kBias);
-    return select(seen, convert(bias(broadcastIndices(bias.sizes(), {batch, head, query, at})), a.type), blocked);
+    Scalars place = broadcastIndices(bias.sizes(), {batch, head, query, at});
+    Scalar inside = (place[3] >= 0) & (place[3] < bias.size(3));
+    return select(seen, convert(bias.at(inside, place, constant(b, bias.element(), 0)), a.type), blocked);
   };
   if (n.has(kSinks))
     a.sink = [&](Scalar head) { return convert(array(n, kSinks)(head), a.type); };

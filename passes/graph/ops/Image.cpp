@@ -28,6 +28,11 @@ llvm::Expected<Values> lowerCol2Im(NodeLowering &n) {
   if (image->size() != block->size()) return refuse("image_shape and block_shape of other lengths");
   auto window = Window::of(n, *image, *block);
   if (!window) return window.takeError();
+  for (Scalar size : llvm::concat<Scalar>(*image, *block))
+    check(n, (size >= 1).value, "image_shape or block_shape has a number below 1");
+  for (Scalar count : window->output) check(n, (count >= 1).value, "image_shape: a block does not fit");
+  if (llvm::Error error = require(n, {{0, "input", {Scalar(), Scalar(), product(b, window->output)}}})) return error;
+  if (llvm::Error error = requireMultiple(n, x.size(1), product(b, *block), "input: the size of axis 1")) return error;
   Scalars sizes = {x.size(0), x.size(1) / product(b, *block)};
   sizes.append(image->begin(), image->end());
   Scalar zero = constant(b, x.element(), 0);

@@ -31,6 +31,26 @@ struct Heads {
   }
 };
 
+llvm::Error checkOperands(const Heads &h) {
+  NodeLowering &n = h.n;
+  Scalar heads = index(n.b, h.heads), any;
+  if (llvm::Error error = require(n, {{kQuery, "query", {h.batch, h.tokens, h.width * h.queryHeads}},
+                                      {kKey, "key", {h.batch, h.tokens, h.width * heads}},
+                                      {kValue, "value", {h.batch, h.tokens, h.valueWidth * heads}},
+                                      {kPast, "past_state", {h.batch, heads, h.width, h.valueWidth}},
+                                      {kDecay, "decay", {h.batch, h.tokens, any}},
+                                      {kBeta, "beta", {h.batch, h.tokens, any}}}))
+    return error;
+  auto checkColumns = [&](unsigned operand, Scalar other, StringRef what) {
+    if (!n.has(operand)) return;
+    Scalar columns = array(n, operand).size(2);
+    check(n, (equal(columns, heads) | equal(columns, other)).value, what);
+  };
+  checkColumns(kDecay, heads * h.width, "decay: the last size is neither the heads nor the rows of their states");
+  checkColumns(kBeta, index(n.b, 1), "beta: the last size is neither the heads nor 1");
+  return llvm::Error::success();
+}
+
 llvm::Expected<Heads> headsFrom(NodeLowering &n) {
   StringRef rule = n.stringAttr("update_rule", "gated_delta");
   if (!llvm::is_contained({"linear", "gated", "delta", "gated_delta"}, rule))
@@ -51,6 +71,7 @@ llvm::Expected<Heads> headsFrom(NodeLowering &n) {
     return refuse("decay or beta against update_rule " + rule);
   h.batch = array(n, kQuery).size(0), h.tokens = array(n, kQuery).size(1);
   h.width = array(n, kQuery).size(2) / h.queryHeads, h.valueWidth = array(n, kValue).size(2) / h.heads;
+  if (llvm::Error error = checkOperands(h)) return error;
   return h;
 }
 
@@ -115,6 +136,12 @@ llvm::Expected<Values> lowerCausalConv(NodeLowering &n) {
   if (x.rank() != 3 || w.rank() != 3)
     return refuse("operands of rank " + Twine(x.rank()) + " and " + Twine(w.rank()) + ", expected 3");
   Type type = sumType(x.element());
+  check(n, (w.size(2) >= 1).value, "the kernel has no elements");
+  Scalar channels = x.size(1);
+  if (llvm::Error error = require(n, {{1, "weight", {channels, index(b, 1), Scalar()}},
+                                      {2, "bias", {channels}},
+                                      {3, "past_state", {x.size(0), channels, w.size(2) - 1}}}))
+    return error;
   Scalar before = w.size(2) - 1, none = constant(b, x.element(), 0);
   // Element `place` of the past and the input in one.
   auto joined = [&](Scalar row, Scalar channel, Scalar place) {

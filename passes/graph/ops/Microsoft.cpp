@@ -29,6 +29,28 @@ Scalar blockParameter(Array p, Scalar row, Scalar block, Scalar blocks) {
   return p({row, block});
 }
 
+/// Block parameters are there for all blocks, in either form; g_idx may cover the filled columns too.
+llvm::Error checkBlocks(NodeLowering &n, int64_t columns, int64_t depth, int64_t block, int64_t bits) {
+  Builder &b = n.b;
+  int64_t blocks = (depth + block - 1) / block, perByte = 8 / bits;
+  auto number = [&](int64_t value) { return index(b, value); };
+  auto parameter = [&](unsigned operand, int64_t each) {
+    return n.has(operand) && n.rank(operand) == 1 ? Scalars{number(columns * each)}
+                                                  : Scalars{number(columns), number(each)};
+  };
+  bool packedZeros = n.has(kZeroPoints) && array(n, kZeroPoints).element().isInteger(8);
+  if (llvm::Error error =
+          require(n, {{kWeights, "B", {number(columns), number(blocks), number((block + perByte - 1) / perByte)}},
+                      {kScales, "scales", parameter(kScales, blocks)},
+                      {kZeroPoints, "zero_points",
+                       parameter(kZeroPoints, packedZeros ? (blocks + perByte - 1) / perByte : blocks)},
+                      {kGroups, "g_idx", {Scalar()}},
+                      {kBias, "bias", {number(columns)}}}))
+    return error;
+  if (n.has(kGroups)) check(n, (array(n, kGroups).size(0) >= double(depth)).value, "g_idx has less than K elements");
+  return llvm::Error::success();
+}
+
 /// x [..., K] times the transpose of [N, K], dequantised: (q - zero point) * scale by blocks of K.
 llvm::Expected<Values> lowerMatMulNBits(NodeLowering &n) {
   Builder &b = n.b;
@@ -36,7 +58,8 @@ llvm::Expected<Values> lowerMatMulNBits(NodeLowering &n) {
           block = n.intAttr("block_size", 0);
   if (bits != 2 && bits != 4 && bits != 8) return refuse("bits: found " + Twine(bits) + ", expected 2, 4 or 8");
   if (columns < 1 || depth < 1 || block < 1) return refuse("N, K or block_size: found a number below 1");
-  if (n.rank(kWeights) != 3) return refuse("weights of rank " + Twine(n.rank(kWeights)) + ", expected 3");
+  if (!n.rank(kX)) return refuse("A: found rank 0, expected 1 or more");
+  if (llvm::Error error = checkBlocks(n, columns, depth, block, bits)) return error;
   Array x = array(n, kX), weights = array(n, kWeights), scales = array(n, kScales);
   Type f32 = b.getF32Type(), type = sumType(x.element());
   checkEqual(n, dimOf(b, x.tensor, x.rank() - 1), size(b, depth), "the last dim is not K");
@@ -90,6 +113,11 @@ llvm::Expected<Values> lowerGatherBlockQuantized(NodeLowering &n) {
     else
       sizes.append(indices.sizes());
   }
+  Scalars parameters = data.sizes(), zeros;
+  parameters.back() = (data.size(rank - 1) * double(perByte) + double(block - 1)) / double(block);
+  zeros = parameters;
+  zeros.back() = (zeros.back() + double(perByte - 1)) / double(perByte);
+  if (llvm::Error error = require(n, {{2, "scales", parameters}, {3, "zero_points", zeros}})) return error;
   auto valueOf = [&](Array from, Scalars at) {
     Scalar column = at.back();
     if (isPacked) {
@@ -113,25 +141,26 @@ llvm::Expected<Values> lowerGatherBlockQuantized(NodeLowering &n) {
 }
 
 //===- Activations -------------------------------------------------------------------------===//
-Value withBias(NodeLowering &n, llvm::function_ref<Scalar(Scalar)> activation) {
+llvm::Expected<Values> withBias(NodeLowering &n, llvm::function_ref<Scalar(Scalar)> activation) {
   Array x = array(n, 0);
+  if (llvm::Error error = require(n, {{1, "bias", {x.size(x.rank() - 1)}}})) return error;
   Type type = sumType(x.element());
-  return tabulate(n.b, x.sizes(), x.element(), [&](ScalarRef i) {
+  return Values{tabulate(n.b, x.sizes(), x.element(), [&](ScalarRef i) {
     Scalar value = convert(x(i), type);
     if (n.has(1)) value = value + convert(array(n, 1)(i.back()), type);
     return convert(activation(value), x.element());
-  });
+  })};
 }
 llvm::Expected<Values> lowerBiasGelu(NodeLowering &n) {
-  return Values{withBias(n, [](Scalar x) { return x * 0.5 * (erf(x * 0.70710678118654752) + 1); })};
+  return withBias(n, [](Scalar x) { return x * 0.5 * (erf(x * 0.70710678118654752) + 1); });
 }
 llvm::Expected<Values> lowerFastGelu(NodeLowering &n) {
-  return Values{withBias(
-      n, [](Scalar x) { return x * 0.5 * (tanh(x * (x * x * 0.035677408136300125 + 0.7978845608028654)) + 1); })};
+  return withBias(
+      n, [](Scalar x) { return x * 0.5 * (tanh(x * (x * x * 0.035677408136300125 + 0.7978845608028654)) + 1); });
 }
 llvm::Expected<Values> lowerQuickGelu(NodeLowering &n) {
   double alpha = n.floatAttr("alpha", 1.702);
-  return Values{withBias(n, [&](Scalar x) { return x * sigmoid(x * alpha); })};
+  return withBias(n, [&](Scalar x) { return x * sigmoid(x * alpha); });
 }
 
 constexpr Lowering kRows[] = {

@@ -44,6 +44,20 @@ llvm::Error checkPadding(NodeLowering &n, unsigned operand) {
   return refuse("a mask of rank " + Twine(type.getRank()) + ", expected lengths or a mask of rank 2 or 3");
 }
 
+/// The mask covers `keys`, the past ones too, and the bias broadcasts to all scores.
+llvm::Error checkMasks(NodeLowering &n, const Attention &a, unsigned padding, unsigned bias) {
+  if (n.has(padding)) {
+    Scalars sizes = {a.batch};
+    if (n.rank(padding) == 3) sizes.push_back(a.queries);
+    if (n.rank(padding) > 1) sizes.push_back(a.keys);
+    if (llvm::Error error = require(n, {{padding, "mask", sizes}})) return error;
+  }
+  if (!n.has(bias)) return llvm::Error::success();
+  if (n.rank(bias) != 4) return refuse("attention_bias: found rank " + Twine(n.rank(bias)) + ", expected 4");
+  checkBroadcast(n, array(n, bias), {a.batch, a.heads, a.queries, a.keys}, "attention_bias does not broadcast");
+  return llvm::Error::success();
+}
+
 void finishSizes(NodeLowering &n, Attention &a) {
   Builder &b = n.b;
   double scale = n.floatAttr("scale", 0);
@@ -79,9 +93,19 @@ llvm::Expected<Values> lowerMultiHead(NodeLowering &n) {
   a.width = q.size(2) / a.heads;
   a.valueWidth = v.rank() == 3 ? v.size(2) / a.heads : v.size(3);
   finishSizes(n, a);
-  checkEqual(n, dimOf(b, k.tensor, 0), dimOf(b, q.tensor, 0), "the batches of query and key differ");
-  checkSizes(n, v, ScalarRef(k.sizes()).drop_back(), "the sizes of key and value differ");
-  Scalar hidden = a.heads * a.width, keys = k.rank() == 3 ? k.size(1) : k.size(2);
+  Scalar hidden = a.heads * a.width, keys = k.rank() == 3 ? k.size(1) : k.size(2), any;
+  if (n.has(kPastKey) != n.has(kPastValue)) return refuse("past_key without past_value, or the other way round");
+  Scalar before = n.has(kPastKey) ? array(n, kPastKey).size(2) : zero;
+  auto tokens = [&](Scalar width) {
+    return k.rank() == 3 ? Scalars{a.batch, keys, a.heads * width} : Scalars{a.batch, a.heads, keys, width};
+  };
+  if (llvm::Error error = require(n, {{kQuery, "query", {a.batch, a.queries, hidden}},
+                                      {kKey, "key", tokens(a.width)},
+                                      {kValue, "value", tokens(a.valueWidth)},
+                                      {kBias, "bias", {hidden * 2 + a.heads * a.valueWidth}},
+                                      {kPastKey, "past_key", {a.batch, a.heads, any, a.width}},
+                                      {kPastValue, "past_value", {a.batch, a.heads, before, a.valueWidth}}}))
+    return error;
   a.q = withBias(n, kBias, headsOf(q, a.width, a.type, zero), a.width, zero, a.type);
   HeadElement newKey = withBias(n, kBias, headsOf(k, a.width, a.type, zero), a.width, hidden, a.type);
   HeadElement newValue = withBias(n, kBias, headsOf(v, a.valueWidth, a.type, zero), a.valueWidth, hidden * 2, a.type);
@@ -91,7 +115,7 @@ llvm::Expected<Values> lowerMultiHead(NodeLowering &n) {
       array(b, appended(b, past(kPastValue), {a.batch, a.heads, keys, a.valueWidth}, newValue, q.element()));
   a.keys = allKeys.size(2), a.k = headsOf(allKeys, a.width, a.type, zero),
   a.v = headsOf(allValues, a.valueWidth, a.type, zero);
-  Scalar before = n.has(kPastKey) ? array(n, kPastKey).size(2) : zero;
+  if (llvm::Error error = checkMasks(n, a, kPadding, kScoreBias)) return error;
   a.bias = MaskForm{n, a, kPadding, kScoreBias, before, n.intAttr("unidirectional", 0) != 0};
   Scores scores = attentionScores(b, a);
   return Values{attendedTokens(b, a, scores.probabilities, q.element()), allKeys.tensor, allValues.tensor};
@@ -108,6 +132,10 @@ llvm::Expected<Values> lowerAttention(NodeLowering &n) {
   if (n.intsAttr("qkv_hidden_sizes") || n.intAttr("do_rotary", 0) || n.intAttr("past_present_share_buffer", 0))
     return refuse("qkv_hidden_sizes, do_rotary or past_present_share_buffer: expected none of them");
   if (llvm::Error error = checkPadding(n, kMask)) return error;
+  if (x.rank() != 3 || n.rank(kWeights) != 2)
+    return refuse("input of rank " + Twine(x.rank()) + " and weights of rank " + Twine(n.rank(kWeights)) +
+                  ", expected 3 and 2");
+  if (n.has(kPast) && n.rank(kPast) != 5) return refuse("past: found rank " + Twine(n.rank(kPast)) + ", expected 5");
   auto projected = matmul(n, x, array(n, kWeights));
   if (!projected) return projected.takeError();
   Array packed = array(b, *projected);
@@ -124,6 +152,10 @@ llvm::Expected<Values> lowerAttention(NodeLowering &n) {
   a.q = part(0);
   HeadElement parts[] = {part(1), part(2)};
   Scalar before = n.has(kPast) ? array(n, kPast).size(3) : zero;
+  if (llvm::Error error = requireMultiple(n, packed.size(2), a.heads * 3, "weights: the size of axis 1")) return error;
+  if (llvm::Error error = require(n, {{kProjectionBias, "bias", {packed.size(2)}},
+                                      {kPast, "past", {index(b, 2), a.batch, a.heads, before, a.width}}}))
+    return error;
   Scalars sizes = {index(b, 2), a.batch, a.heads, before + a.queries, a.width};
   Array present =
       array(b, tabulate(b, sizes, x.element(), [&](ScalarRef i) {
@@ -140,6 +172,7 @@ llvm::Expected<Values> lowerAttention(NodeLowering &n) {
     };
   };
   a.keys = before + a.queries, a.k = cached(0), a.v = cached(1);
+  if (llvm::Error error = checkMasks(n, a, kMask, kAttentionBias)) return error;
   a.bias = MaskForm{n, a, kMask, kAttentionBias, before, n.intAttr("unidirectional", 0) != 0};
   Scores scores = attentionScores(b, a);
   return Values{attendedTokens(b, a, scores.probabilities, x.element()), present.tensor};

@@ -16,6 +16,14 @@ Scalar affine(NodeLowering &n, Scalar normal, unsigned scale, unsigned bias, Sca
   return normal * convert(array(n, scale)({channel}), type) + convert(array(n, bias)({channel}), type);
 }
 
+/// Scale and bias, and mean and variance, are vectors of `count` elements.
+llvm::Error requireParameters(NodeLowering &n, Scalar count, bool hasStatistics) {
+  if (n.rank(0) < 2) return refuse("input of rank " + Twine(n.rank(0)) + ", expected 2 or more");
+  if (llvm::Error error = require(n, {{1, "scale", {count}}, {2, "bias", {count}}})) return error;
+  if (!hasStatistics) return llvm::Error::success();
+  return require(n, {{3, "mean", {count}}, {4, "variance", {count}}});
+}
+
 /// Rows are the groups of each batch entry: [N * groups, C / groups * spatial].
 Value normaliseGroups(NodeLowering &n, Scalar groups,
                       llvm::function_ref<Scalar(Scalar channel, Scalar perGroup)> parameterOf) {
@@ -36,6 +44,7 @@ Value normaliseGroups(NodeLowering &n, Scalar groups,
 }
 
 llvm::Expected<Values> lowerInstanceNorm(NodeLowering &n) {
+  if (llvm::Error error = requireParameters(n, array(n, 0).size(1), false)) return error;
   return Values{normaliseGroups(n, array(n, 0).size(1), [](Scalar channel, Scalar) { return channel; })};
 }
 
@@ -44,6 +53,9 @@ llvm::Expected<Values> lowerGroupNorm(NodeLowering &n) {
   int64_t groups = n.intAttr("num_groups", 0);
   if (groups < 1) return refuse("num_groups: found " + Twine(groups) + ", expected 1 or more");
   bool ofGroups = n.opset() < 21;
+  Scalar channels = array(n, 0).size(1), count = index(n.b, groups);
+  if (llvm::Error error = requireParameters(n, ofGroups ? count : channels, false)) return error;
+  if (llvm::Error error = requireMultiple(n, channels, count, "the number of channels")) return error;
   return Values{normaliseGroups(
       n, index(n.b, groups), [&](Scalar channel, Scalar perGroup) { return ofGroups ? channel / perGroup : channel; })};
 }
@@ -74,7 +86,7 @@ llvm::Expected<Values> lowerBatchNorm(NodeLowering &n) {
   Builder &b = n.b;
   Array x = array(n, 0);
   bool trains = n.intAttr("training_mode", 0);
-  if (x.rank() < 2) return refuse("input of rank " + Twine(x.rank()) + ", expected 2 or more");
+  if (llvm::Error error = requireParameters(n, x.size(1), true)) return error;
   Type type = sumType(x.element());
   double epsilon = n.floatAttr("epsilon", 1e-5), momentum = n.floatAttr("momentum", 0.9);
   auto [mean, variance] = trains ? channelStatistics(x) : std::pair<Value, Value>(n.in(3), n.in(4));

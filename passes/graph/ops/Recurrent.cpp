@@ -1,4 +1,5 @@
 // RNN, GRU, LSTM: the recurrence in f32 (or f64), step by step; gates as ONNX orders them.
+#include "passes/graph/Building.h"
 #include "passes/graph/Lowerings.h"
 #include "passes/graph/Scalar.h"
 #include "passes/graph/Window.h"
@@ -69,6 +70,34 @@ struct Recurrence {
   }
 };
 
+/// The operands agree, and the lengths are in 0..steps.
+llvm::Error checkOperands(const Recurrence &p) {
+  NodeLowering &n = p.n;
+  Builder &b = p.b;
+  Scalar directions = index(b, p.directions), rows = p.hidden * double(p.gates);
+  Scalars start = {directions, p.batch, p.hidden};
+  if (p.batchFirst) start = {p.batch, directions, p.hidden};
+  if (llvm::Error error = require(n, {{1, "W", {directions, rows, p.inputs}},
+                                      {2, "R", {directions, rows, p.hidden}},
+                                      {3, "B", {directions, rows * 2}},
+                                      {4, "sequence_lens", {p.batch}},
+                                      {5, "initial_h", start},
+                                      {6, "initial_c", start},
+                                      {7, "P", {directions, p.hidden * 3}}}))
+    return error;
+  int64_t asked = n.intAttr("hidden_size", 0);
+  if (asked)
+    if (llvm::Error error = require(n, {{2, "R against hidden_size", {directions, rows, index(b, asked)}}}))
+      return error;
+  if (!n.has(4)) return llvm::Error::success();
+  Scalar fit = fold(index(b, 0), p.batch, always(b, true), [&](Scalar row, Scalar fit) {
+    Scalar length = p.length(row);
+    return fit & (length >= 0) & (length <= p.steps);
+  });
+  check(n, fit.value, "sequence_lens: a length is not in 0..steps");
+  return llvm::Error::success();
+}
+
 llvm::Expected<Recurrence> recurrenceOf(NodeLowering &n, int64_t gates, ArrayRef<StringRef> defaults) {
   Builder &b = n.b;
   StringRef direction = n.stringAttr("direction", "forward");
@@ -106,6 +135,7 @@ llvm::Expected<Recurrence> recurrenceOf(NodeLowering &n, int64_t gates, ArrayRef
     if (!activation) return activation.takeError();
     made.activations.push_back(*activation);
   }
+  if (llvm::Error error = checkOperands(made)) return error;
   return made;
 }
 
