@@ -140,6 +140,26 @@ struct RotaryOperands {
   int cosine, sine, positions;
 };
 
+/// Tables of one shape that have all pairs of `rotated` columns, positions of all tokens, whole heads of `width`.
+llvm::Error checkRotary(NodeLowering &n, const RotaryOperands &form, Scalar width, Scalar rotated) {
+  Array x = array(n, 0), table = array(n, form.cosine);
+  Scalar one = index(n.b, 1), any, tokens = x.size(x.rank() - 2);
+  check(n, ((width >= 1) & (rotated >= 1) & (rotated <= width)).value, "the rotated part does not fit into a head");
+  if (x.rank() == 3)
+    if (llvm::Error error = requireMultiple(n, x.size(2), width, "X: the size of axis 2")) return error;
+  if (llvm::Error error = requireMultiple(n, rotated, index(n.b, 2), "the number of rotated columns")) return error;
+  if (table.rank() != 2 && table.rank() != 3)
+    return refuse("cos_cache: found rank " + Twine(table.rank()) + ", expected 2 or 3");
+  check(n, (table.size(table.rank() - 1) * 2 >= rotated).value, "cos_cache has not all pairs");
+  if (table.rank() == 3)
+    if (llvm::Error error = require(n, {{unsigned(form.cosine), "cos_cache", {x.size(0), tokens, any}}})) return error;
+  if (llvm::Error error = require(n, {{unsigned(form.sine), "sin_cache", table.sizes()}})) return error;
+  if (!n.has(form.positions) || n.rank(form.positions) == 0) return llvm::Error::success();
+  Scalars each = {x.size(0), tokens};
+  if (n.rank(form.positions) == 1) each = {one};
+  return require(n, {{unsigned(form.positions), "position_ids", each}});
+}
+
 /// x [batch, heads, tokens, width] or [batch, tokens, hidden]; tables [positions, pairs], or without positions
 /// [batch, tokens, pairs]. com.microsoft: positions [1] is the first one's.
 template <const RotaryOperands &form> llvm::Expected<Values> lowerRotary(NodeLowering &n) {
@@ -162,11 +182,12 @@ template <const RotaryOperands &form> llvm::Expected<Values> lowerRotary(NodeLow
     Array positions = array(n, form.positions);
     if (positions.rank() == 1 || positions.rank() == 0) {
       Scalar first = toIndex(positions.rank() ? positions({index(b, 0)}) : positions({}));
-      return toF32(t({first + token, pair}));
+      return toF32(t({checkedAt(n, first + token, t.size(0), "position"), pair}));
     }
     Value position = positions({batch, token}).value;
     return toF32(t({{&b, checkedIndex(n, b, position, dimOf(b, t.tensor, 0), "position")}, pair}));
   };
+  if (llvm::Error error = checkRotary(n, form, width, r.width)) return error;
   if (cosine.rank() == 2 && !n.has(form.positions)) return refuse("tables of rank 2 without position_ids");
   r.cosine = [&](Scalar batch, Scalar token, Scalar pair) { return tableAt(form.cosine, batch, token, pair); };
   r.sine = [&](Scalar batch, Scalar token, Scalar pair) { return tableAt(form.sine, batch, token, pair); };

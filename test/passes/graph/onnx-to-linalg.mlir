@@ -134,6 +134,28 @@ module {
 
 // -----
 
+// Operands of an operator that must agree: a refusal where the types contradict, a check where only the run knows.
+// expected-error @below {{node 'n' (BatchNormalization): bias: found size 4 of axis 0, expected 3}}
+module {
+  func.func @step(%x: tensor<?x3xf32>, %p: tensor<3xf32>, %q: tensor<4xf32>) -> tensor<?x3xf32> {
+    %z = llm.onnx_node "BatchNormalization" domain "" opset 18(%x, %p, %q, %p, %p) {} : (tensor<?x3xf32>, tensor<3xf32>, tensor<4xf32>, tensor<3xf32>, tensor<3xf32>) -> tensor<?x3xf32> loc("n")
+    return %z : tensor<?x3xf32>
+  }
+}
+
+// -----
+
+// CHECK-LABEL: func.func @llmc_graph
+// CHECK: cf.assert %{{.*}}, "node 'n' (BatchNormalization): scale: the size of axis 0 is not that of the other operands"
+// CHECK-NOT: bias: the size
+// CHECK: linalg.generic
+func.func @step(%x: tensor<?x3xf32>, %p: tensor<?xf32>, %q: tensor<3xf32>) -> tensor<?x3xf32> {
+  %z = llm.onnx_node "BatchNormalization" domain "" opset 18(%x, %p, %q, %q, %q) {} : (tensor<?x3xf32>, tensor<?xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>) -> tensor<?x3xf32> loc("n")
+  return %z : tensor<?x3xf32>
+}
+
+// -----
+
 // expected-error @below {{input 'x': found no dims, expected as many as it has}}
 module {
   func.func @step(%x: tensor<*xf32> {llm.name = "x"}) -> tensor<*xf32> {
