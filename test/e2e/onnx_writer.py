@@ -70,9 +70,13 @@ class Writer:
         return name
 
     def scalar(self, value):
+        return self.floats([value])
+
+    def floats(self, values, *shape):
         self.made += 1
-        name = f"scalar_{self.made}"
-        self.initializers.append(field(2, FLOAT) + field(8, name) + field(9, struct.pack("<f", value)))
+        name = f"floats_{self.made}"
+        raw = struct.pack(f"<{len(values)}f", *values)
+        self.initializers.append(b"".join(field(1, d) for d in shape) + field(2, FLOAT) + field(8, name) + field(9, raw))
         return name
 
     def weight(self, name, element, *shape):
